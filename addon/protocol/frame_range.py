@@ -33,11 +33,11 @@ def parse_frames(text: str) -> tuple[int, ...]:
 def format_frames(frames: tuple[int, ...]) -> str:
     """Return the shortest text for ascending `frames`, such that parse_frames gives them back."""
     parts = []
-    rest = list(frames)
-    while rest:
-        run = _leading_run(rest)
-        parts.append(_format_run(run))
-        rest = rest[len(run) :]
+    start = 0
+    while start < len(frames):
+        end = _end_of_run(frames, start)
+        parts.append(_format_run(frames[start], frames[end - 1], end - start))
+        start = end
     return ",".join(parts)
 
 
@@ -57,19 +57,19 @@ def _parse_part(part: str) -> range:
     return range(first, last + 1, step)
 
 
-def _leading_run(frames: list[int]) -> list[int]:
-    """The longest evenly spaced start of `frames`; two frames alone are a run only when they are neighbours."""
-    if len(frames) == 1:
-        return frames
-    step = frames[1] - frames[0]
-    end = 2
+def _end_of_run(frames: tuple[int, ...], start: int) -> int:
+    """Where the evenly spaced run at `start` ends; two frames alone are a run only when they are neighbours."""
+    if start + 1 == len(frames):
+        return start + 1
+    step = frames[start + 1] - frames[start]
+    end = start + 2
     while end < len(frames) and frames[end] - frames[end - 1] == step:
         end += 1
-    return frames[:end] if end > 2 or step == 1 else frames[:1]
+    return end if end - start > 2 or step == 1 else start + 1
 
 
-def _format_run(run: list[int]) -> str:
-    if len(run) == 1:
-        return str(run[0])
-    step = run[1] - run[0]
-    return f"{run[0]}-{run[-1]}" + (f"x{step}" if step > 1 else "")
+def _format_run(first: int, last: int, count: int) -> str:
+    if count == 1:
+        return str(first)
+    step = (last - first) // (count - 1)
+    return f"{first}-{last}" + (f"x{step}" if step > 1 else "")

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The numbers both sides keep to. Sizes in bytes, times in seconds."""
+
+PIECE_BYTES = 1 << 20
+"""Payload of one Piece. ZeroMQ with zero copy reaches its full rate from 1 MiB on; smaller ones cost up to half of it."""
+
+WINDOW_BYTES = 16 << 20
+"""Bytes a receiver lets the sender run ahead. Covers 118 MB/s at 140 ms of round trip, and bounds the memory that a slow
+disk can cost: a ZeroMQ high-water mark alone let a slow receiver grow to 650 MiB."""
+
+MAX_HEADER_BYTES = 256 << 10
+"""A message's JSON part. The largest honest one, 64 outputs with names of 1 KiB, has 80 KiB."""
+
+MAX_MESSAGE_BYTES = 4 << 20
+"""What ZeroMQ accepts as one frame; a larger one costs its sender the connection."""
+
+PREVIEW_BYTES = 512 << 10
+"""A JPEG of 320 pixels has some 20 KiB; this leaves room for noise."""
+
+HEARTBEAT_S = 1.0
+"""How often a client says that it is there."""
+
+SILENCE_S = 5.0
+"""After this long without a word the other side counts as lost: five missed heartbeats, so one lost Wi-Fi second is none."""
+
+MAX_FILE_BYTES = 1 << 40
+"""The largest .blend taken, 1 TiB: a sanity bound on numbers from the wire, not a quota."""
+
+MAX_UNACKNOWLEDGED = 64
+"""Outputs announced to one client and not yet acknowledged by it; further ones wait."""

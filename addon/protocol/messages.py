@@ -1,0 +1,353 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every message of the protocol as a frozen dataclass; docs/protocol.md says when each is sent.
+
+`Hello` and `Refused` keep their fields for ever: they are how two versions tell each other apart.
+"""
+
+import enum
+import re
+from dataclasses import dataclass
+
+from .frame_range import parse_frames
+from .limits import MAX_FILE_BYTES
+from .paths import check_relative_name
+
+_ID = re.compile(r"[0-9a-f]{32}\Z")
+_MAX_TEXT = 1000
+
+
+class JobState(enum.StrEnum):
+    """Where a job stands on the node."""
+
+    QUEUED = "queued"
+    RENDERING = "rendering"
+    ENCODING = "encoding"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    SUPERSEDED = "superseded"
+
+
+FINISHED = frozenset({JobState.DONE, JobState.FAILED, JobState.CANCELLED, JobState.SUPERSEDED})
+"""States in which the node does nothing more for a job by itself."""
+
+
+class Scope(enum.StrEnum):
+    """Which jobs a session hears of."""
+
+    OWN = "own"
+    ALL = "all"
+
+
+class Refusal(enum.StrEnum):
+    """Why the node refused something; the client acts on these, people read the sentence beside it."""
+
+    VERSION = "version"
+    HELLO_FIRST = "hello-first"
+    FILE_MISSING = "file-missing"
+    BAD_FILE = "bad-file"
+    BAD_JOB = "bad-job"
+    NO_BLENDER = "no-blender"
+    UNKNOWN_JOB = "unknown-job"
+    DISK_FULL = "disk-full"
+
+
+# Both ways
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """The receiver of `transfer` asks for its bytes from `offset` on and allows them up to `limit`."""
+
+    transfer: str
+    offset: int
+    limit: int
+
+    def __post_init__(self) -> None:
+        _check(0 <= self.offset <= self.limit <= MAX_FILE_BYTES, "offset and limit of a transfer")
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """The receiver of `transfer` has room for more: bytes may go on up to `limit`."""
+
+    transfer: str
+    limit: int
+
+    def __post_init__(self) -> None:
+        _check(0 < self.limit <= MAX_FILE_BYTES, "limit of a transfer")
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Bytes of `transfer` from `offset` on; the payload carries them."""
+
+    transfer: str
+    offset: int
+
+    def __post_init__(self) -> None:
+        _check(0 <= self.offset <= MAX_FILE_BYTES, "offset of a piece")
+
+
+# Client to node
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """First message of every connection. `client` names the installation, `host` the machine, for people."""
+
+    protocol: int
+    version: str
+    client: str
+    host: str
+    scope: Scope = Scope.OWN
+
+    def __post_init__(self) -> None:
+        _check_id(self.client)
+        _check_text(self.version, self.host)
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """The client is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """The client has a file that the node may need. `digest` is BLAKE2b-128 of its bytes in hex, and names the transfer."""
+
+    digest: str
+    size: int
+
+    def __post_init__(self) -> None:
+        _check_id(self.digest)
+        _check(0 < self.size <= MAX_FILE_BYTES, "size of a file")
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """The client will not send the rest of an offered file."""
+
+    digest: str
+
+    def __post_init__(self) -> None:
+        _check_id(self.digest)
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """What is to be rendered. The client makes `job` up, so that a submission said twice is one job."""
+
+    job: str
+    title: str
+    """For people: the name of the .blend."""
+    blend: str
+    """File name of the .blend on the artist's disk; Blender 5 can use it in output names."""
+    digest: str
+    size: int
+    scene: str | None
+    """None: the scene that was active when the file was saved."""
+    frames: str
+    """As `frame_range.parse_frames` reads them."""
+    group: str
+    """A newer job of the same client and group supersedes this one; empty: nothing does."""
+    created: float
+    """Seconds since the epoch on the artist's clock, for people only."""
+
+    def __post_init__(self) -> None:
+        _check_id(self.job)
+        _check_id(self.digest)
+        _check_text(self.title, self.scene or "", self.group)
+        _check(0 < self.size <= MAX_FILE_BYTES, "size of a file")
+        _check("/" not in check_relative_name(self.blend), "name of a .blend")
+        parse_frames(self.frames)
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """Queue this job; its file was stored before."""
+
+    spec: JobSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Stop this job now; frames already rendered still come back."""
+
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Render the failed frames of this job again."""
+
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Take this finished job off the list, with all the node holds of it."""
+
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
+class Collect:
+    """This session takes the job's outputs: announce them to it."""
+
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The output lies complete on the artist's disk; the node may forget it."""
+
+    output: str
+
+
+# Node to client
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """The node's side of the hello."""
+
+    protocol: int
+    version: str
+    node: str
+    """The machine's name, for people."""
+    blenders: tuple[str, ...]
+    """Versions, newest first: ("5.2.2", "4.3.2")."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The node will not do what was asked. `about` is the job, digest or output concerned, or empty: the session."""
+
+    reason: Refusal
+    text: str
+    about: str = ""
+    protocol: int = 0
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """The node is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The file lies verified on the node's disk."""
+
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobStatus:
+    """All there is to say about a job; each one replaces the one before."""
+
+    job: str
+    owner: str
+    title: str
+    state: JobState
+    frames: str
+    total: int
+    """Frames asked for."""
+    done: int
+    failed: int
+    undelivered: int
+    """Outputs that the client has not acknowledged."""
+    fraction: float
+    """0 to 1, the running frames' parts included."""
+    eta_s: float | None
+    frame: int | None
+    """The frame being rendered, the earliest when there are several."""
+    sample: int | None
+    samples: int | None
+    tile: int | None
+    tiles: int | None
+    text: str
+    """One sentence for the artist when something needs to be said, else empty."""
+    notices: tuple[str, ...]
+    blender: str | None
+    """Version that renders, "5.2.2"."""
+    created: float
+
+
+@dataclass(frozen=True, slots=True)
+class JobChanged:
+    """News of a job; on a new session one for every job that it may see, finished ones included."""
+
+    status: JobStatus
+
+
+@dataclass(frozen=True, slots=True)
+class JobGone:
+    """The node holds nothing of this job (any more)."""
+
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Closes the list of jobs that a new session is sent: what was not in it, the node does not know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A small JPEG of a finished frame, in the payload."""
+
+    job: str
+    frame: int
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One file that a job has written. `output` names its transfer."""
+
+    output: str
+    job: str
+    frame: int | None
+    """None for what belongs to the whole job, a movie."""
+    directory: str
+    """Empty: the scene's own output folder. Else the directory of a File Output node as the .blend names it."""
+    name: str
+    """Below that directory, with slashes."""
+    size: int
+    digest: str
+
+    def __post_init__(self) -> None:
+        check_relative_name(self.name)
+        _check_id(self.digest)
+        _check(0 < self.size <= MAX_FILE_BYTES, "size of an output")
+
+
+@dataclass(frozen=True, slots=True)
+class Announce:
+    """These outputs wait for the client."""
+
+    outputs: tuple[Output, ...]
+
+
+ClientMessage = (
+    Hello | Ping | Offer | Withdraw | Piece | Want | Grant | Submit | Cancel | Retry | Forget | Collect | Delivered
+)
+NodeMessage = (
+    Welcome | Refused | Pong | Stored | Piece | Want | Grant | JobChanged | JobGone | Ready | Preview | Announce
+)
+Message = ClientMessage | NodeMessage
+
+
+def _check(holds: bool, what: str) -> None:
+    if not holds:
+        raise ValueError(f"The {what} is out of bounds.")
+
+
+def _check_id(text: str) -> None:
+    if not _ID.match(text):
+        raise ValueError(f"{text[:40]!r} is not an identifier of 32 hexadecimal digits.")
+
+
+def _check_text(*texts: str) -> None:
+    _check(all(len(text) <= _MAX_TEXT for text in texts), "length of a text")

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+import dataclasses
+import json
+import typing
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from addon.protocol import codec
+from addon.protocol.errors import LocalProtocolError, RemoteProtocolError
+from addon.protocol.messages import ClientMessage, Hello, JobSpec, NodeMessage, Piece, Preview, Submit, Want
+
+IDENTIFIER = st.text("0123456789abcdef", min_size=32, max_size=32)
+SPECIAL = {
+    "client": IDENTIFIER,
+    "digest": IDENTIFIER,
+    "job": IDENTIFIER,
+    "frames": st.just("1-4"),
+    "blend": st.just("shot.blend"),
+    "name": st.just("a/b.png"),
+    "offset": st.integers(0, 100),
+    "limit": st.integers(100, 200),
+    "size": st.integers(1, 2**40),
+}
+
+
+def messages_of(kind: type) -> st.SearchStrategy[typing.Any]:
+    hints = typing.get_type_hints(kind)
+    return st.builds(kind, **{field.name: value_of(field.name, hints[field.name]) for field in dataclasses.fields(kind)})
+
+
+def value_of(name: str, hint: typing.Any) -> st.SearchStrategy[typing.Any]:
+    if name in SPECIAL:
+        return SPECIAL[name]
+    if dataclasses.is_dataclass(hint):
+        return messages_of(typing.cast(type, hint))
+    if typing.get_origin(hint) is tuple:
+        return st.lists(value_of("", typing.get_args(hint)[0]), max_size=3).map(tuple)
+    if hint is float:
+        return st.floats(allow_nan=False, allow_infinity=False)
+    if hint is str:
+        return st.text(st.characters(exclude_categories=["Cs"]), max_size=50)
+    return st.from_type(hint)
+
+
+def frames_of(message: typing.Any) -> list[codec.Buffer]:
+    return codec.encode(message, b"payload" if isinstance(message, Piece | Preview) else None)
+
+
+@given(st.one_of([messages_of(kind) for kind in typing.get_args(ClientMessage)]))
+def test_every_client_message_survives_the_wire(message: ClientMessage) -> None:
+    assert codec.decode_from_client(frames_of(message))[0] == message
+
+
+@given(st.one_of([messages_of(kind) for kind in typing.get_args(NodeMessage)]))
+def test_every_node_message_survives_the_wire(message: NodeMessage) -> None:
+    assert codec.decode_from_node(frames_of(message))[0] == message
+
+
+@given(st.lists(st.binary(max_size=200), max_size=3))
+def test_garbage_is_refused_and_nothing_else(frames: list[bytes]) -> None:
+    with pytest.raises(RemoteProtocolError):
+        codec.decode_from_client(frames)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
+    max_leaves=10,
+)
+
+
+@given(
+    st.sampled_from(typing.get_args(ClientMessage)).flatmap(
+        lambda kind: st.fixed_dictionaries({field.name: JSON for field in dataclasses.fields(kind)}).map(
+            lambda fields: {**fields, "type": codec.wire_name(kind)}
+        )
+    )
+)
+def test_wrong_types_are_refused_or_read_but_never_crash(fields: dict[str, object]) -> None:
+    try:
+        codec.decode_from_client([json.dumps(fields).encode()])
+    except RemoteProtocolError as error:
+        assert str(error)
+
+
+def test_fields_of_a_newer_version_are_skipped() -> None:
+    header = {"type": "hello", "protocol": 9, "version": "9.0", "client": "0" * 32, "host": "h", "mood": "good"}
+    message, _ = codec.decode_from_client([json.dumps(header).encode()])
+    assert isinstance(message, Hello)
+    assert message.protocol == 9
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b'{"type":"want","transfer":"x","offset":5,"limit":1}',
+        b'{"type":"want","transfer":"x","offset":-1,"limit":1}',
+        b'{"type":"want","transfer":"x","offset":true,"limit":1}',
+        b'{"type":"welcome","protocol":1,"version":"","node":"","blenders":[]}',
+        b'{"type":"hello","protocol":1,"version":"1","client":"short","host":"h"}',
+        b'{"type":"hello","protocol":NaN,"version":"1","client":"short","host":"h"}',
+        b"[" * 5000,
+    ],
+)
+def test_values_out_of_bounds_are_refused(header: bytes) -> None:
+    with pytest.raises(RemoteProtocolError):
+        codec.decode_from_client([header])
+
+
+def test_a_job_with_a_name_that_leaves_its_folder_is_refused() -> None:
+    fields = dataclasses.asdict(JobSpec("0" * 32, "t", "shot.blend", "1" * 32, 5, None, "1", "", 0.0))
+    for name in ("../shot.blend", "a/b.blend", "/etc/passwd", "NUL"):
+        header = json.dumps({"type": "submit", "spec": {**fields, "blend": name}}).encode()
+        with pytest.raises(RemoteProtocolError):
+            codec.decode_from_client([header])
+
+
+def test_a_payload_goes_with_the_messages_that_have_one() -> None:
+    with pytest.raises(LocalProtocolError):
+        codec.encode(Want("x", 0, 1), b"bytes")
+    with pytest.raises(LocalProtocolError):
+        codec.encode(Piece("x", 0))
+    with pytest.raises(RemoteProtocolError):
+        codec.decode_from_client([codec.encode(Piece("x", 0), b"p")[0]])
+
+
+def test_submit_carries_a_whole_job() -> None:
+    spec = JobSpec("0" * 32, "shot.blend", "shot.blend", "1" * 32, 5, "Scene", "1-10,20", "group", 1.5)
+    assert codec.decode_from_client(codec.encode(Submit(spec)))[0] == Submit(spec)

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every executor does: run one task at a time on each slot, and tell how it goes."""
+
+import abc
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..blenders import Blender
+from ..jobs import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """Everything a Blender needs for one task."""
+
+    task: Task
+    blender: Blender
+    blend: Path
+    scene: str | None
+    folder: Path
+    """Exists and is empty; all that the task writes goes below it."""
+    log: Path
+    """Blender's own words are appended here."""
+    frames: tuple[int, ...] = ()
+    """For the movie: the frames it is made of, with `pictures` beside them."""
+    pictures: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenFile:
+    """A file that Blender says it wrote."""
+
+    directory: str
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The .blend is open; this is what the scene asks for."""
+
+    engine: str
+    movie: bool
+    notices: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    """How far the frame is; None where Blender does not say."""
+
+    sample: int | None
+    samples: int | None
+    tile: int | None
+    tiles: int | None
+    remaining_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The task is done; its slot is free."""
+
+    seconds: float
+    files: tuple[WrittenFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewMade:
+    """A small JPEG of a frame; may come after `Written`, when the slot has gone on."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFailed:
+    """Blender cannot render this, and would not on a second try; its slot is free."""
+
+    reason: str
+    fatal: bool
+    """Every other frame of the job would fail in the same way."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlenderDied:
+    """Blender ended in the middle of the task; its slot is free."""
+
+    last_words: str
+    """The end of what it printed."""
+
+
+Event = Opened | Progressed | Written | PreviewMade | TaskFailed | BlenderDied
+Listener = Callable[[Assignment, Event], None]
+
+
+class Executor(abc.ABC):
+    """Runs tasks. All methods are called from the server's loop, and the listener is called there."""
+
+    slots: int
+    """Tasks that can run at once; slots are numbered from 0."""
+
+    @abc.abstractmethod
+    def run(self, slot: int, assignment: Assignment) -> None:
+        """Start a task on an idle slot; the listener hears how it goes, at the end Written, TaskFailed or BlenderDied."""
+
+    @abc.abstractmethod
+    def stop(self, slot: int) -> None:
+        """End what the slot does, now; the listener hears nothing more of its assignment."""
+
+    @abc.abstractmethod
+    async def close(self) -> None:
+        """End everything; returns when nothing runs any more."""

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One Blender that runs the worker script: lines in, lines out, and a way to end it with all its children."""
+
+import asyncio
+import collections
+import json
+import logging
+import os
+import subprocess
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+log = logging.getLogger(__name__)
+
+LAST_LINES = 30
+"""Lines of Blender's own output that are kept for a failure's reason."""
+
+Line = dict[str, Any]
+
+
+class WorkerProcess:
+    """A running worker. Callbacks come on the loop that was running when it was made."""
+
+    def __init__(self, command: Sequence[str], on_line: Callable[[Line], None], on_exit: Callable[[], None]) -> None:
+        """Start `command`. Raises OSError when that is not possible."""
+        self._loop = asyncio.get_running_loop()
+        self._on_line = on_line
+        self._on_exit = on_exit
+        self._last_lines: collections.deque[str] = collections.deque(maxlen=LAST_LINES)
+        self._log: Path | None = None
+        self._killed = False
+        # A session of its own: Ctrl+C in the server's terminal is for the server, which ends its Blenders itself.
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8",
+            errors="replace", start_new_session=os.name == "posix", creationflags=_no_window(), env=_environment(),
+        )  # fmt: skip
+        self._chatter = threading.Thread(target=self._read_chatter, name="blender-stderr", daemon=True)
+        self._lines = threading.Thread(target=self._read_lines, name="blender-stdout", daemon=True)
+        self._chatter.start()
+        self._lines.start()
+
+    @property
+    def pid(self) -> int:
+        """Process id of the Blender, or of the program that wraps it."""
+        return self._process.pid
+
+    @property
+    def last_words(self) -> str:
+        """The end of what Blender printed, one string with line breaks."""
+        return "\n".join(self._last_lines)
+
+    def log_to(self, path: Path) -> None:
+        """From now on append Blender's own words to `path`."""
+        self._log = path
+
+    def send(self, command: Line) -> None:
+        """Hand a command over; a Blender that is gone is told of by on_exit, not here."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps(command) + "\n")
+            self._process.stdin.flush()
+        except (BrokenPipeError, OSError):  # Windows reports EINVAL.
+            log.debug("Blender %d is gone, command dropped", self.pid)
+
+    def kill(self) -> None:
+        """End Blender and all its children now; no callback comes any more."""
+        self._killed = True
+        kill_tree(self.pid)
+
+    async def wait(self) -> None:
+        """Return when the process has ended and its output is read."""
+        await asyncio.to_thread(self._lines.join)
+
+    def _read_lines(self) -> None:
+        assert self._process.stdout is not None
+        for text in self._process.stdout:
+            try:
+                line = json.loads(text)
+            except ValueError:
+                self._last_lines.append(text.rstrip())
+                continue
+            self._call(self._deliver, line)
+        self._chatter.join()
+        self._process.wait()
+        self._call(self._deliver_exit)
+
+    def _read_chatter(self) -> None:
+        assert self._process.stderr is not None
+        for text in self._process.stderr:
+            self._last_lines.append(text.rstrip())
+            if self._log is not None:
+                _append(self._log, text)
+
+    def _deliver(self, line: Line) -> None:
+        if not self._killed:
+            self._on_line(line)
+
+    def _deliver_exit(self) -> None:
+        if not self._killed:
+            self._on_exit()
+
+    def _call(self, function: Callable[..., None], *arguments: object) -> None:
+        try:
+            self._loop.call_soon_threadsafe(function, *arguments)
+        except RuntimeError:
+            log.debug("the loop has ended before Blender %d", self.pid)
+
+
+def kill_tree(pid: int) -> None:
+    """End a process and all its descendants; those that are gone already are no error."""
+    try:
+        root = psutil.Process(pid)
+        family = [*root.children(recursive=True), root]
+    except psutil.NoSuchProcess:
+        return
+    for process in family:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+
+
+def _append(path: Path, text: str) -> None:
+    """Add to a log; a log that cannot be written must not end the reading, or Blender would block on a full pipe."""
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        log.debug("%s: %s", path, error)
+
+
+def _environment() -> dict[str, str]:
+    """This process's environment without what would change Blender's rendering or its Python."""
+    dropped = {"PYTHONPATH", "PYTHONHOME", "OMP_NUM_THREADS", "VIRTUAL_ENV"}
+    return {name: value for name, value in os.environ.items() if name not in dropped}
+
+
+def _no_window() -> int:
+    """On Windows a console program started from a service would flash up a window."""
+    return int(getattr(subprocess, "CREATE_NO_WINDOW", 0))

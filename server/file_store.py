@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The node's files: what artists sent, what is being rendered, and what waits to travel back.
+
+    incoming/<digest>.<client>.part     an upload, resumable
+    files/<digest>                      a complete, verified one
+    jobs/<job>/source/<name>.blend      the same file under the artist's name (hard link, else copy)
+    jobs/<job>/attempts/<position>-<n>  where one attempt at one task writes
+    jobs/<job>/outputs/                 verified results
+    jobs/<job>/preview.jpg, blender.log
+"""
+
+import errno
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+from addon.protocol.messages import JobSpec, Refusal
+from addon.protocol.transfer import Incoming
+
+from . import pictures
+from .errors import RequestRefused
+from .executors.base import WrittenFile
+from .job_store import NewOutput
+from .jobs import Task
+
+DIGEST_BYTES = 16
+"""128 bits: enough against accidents, and against forgery as long as a client can only harm its own jobs."""
+
+_READ_BYTES = 1 << 20
+
+
+class FileStore:
+    """The folder of one node."""
+
+    def __init__(self, root: Path) -> None:
+        self._incoming = root / "incoming"
+        self._files = root / "files"
+        self._jobs = root / "jobs"
+        for folder in (self._incoming, self._files, self._jobs):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    # Files from artists
+
+    def has(self, digest: str) -> bool:
+        """Whether the file lies here complete."""
+        return self.file(digest).exists()
+
+    def file(self, digest: str) -> Path:
+        """Where the file `digest` lies, or would."""
+        return self._files / digest
+
+    def begin_upload(self, digest: str, client: str, size: int) -> "Upload":
+        """Start or resume an upload. Reads what is there already: call it in a thread. Raises RequestRefused."""
+        part = self._incoming / f"{digest}.{client}.part"
+        received = part.stat().st_size if part.exists() else 0
+        if received > size:
+            part.unlink()
+            received = 0
+        free = shutil.disk_usage(self._incoming).free
+        if free < size - received:
+            raise disk_full(free, size)
+        return Upload(part, self.file(digest), digest, size)
+
+    def drop_file(self, digest: str) -> None:
+        """Delete a file that no job needs."""
+        self.file(digest).unlink(missing_ok=True)
+
+    # Jobs
+
+    def job_folder(self, job: str) -> Path:
+        """All that belongs to one job."""
+        return self._jobs / job
+
+    def blend(self, spec: JobSpec) -> Path:
+        """Where the job's .blend lies, under the artist's name."""
+        return self.job_folder(spec.job) / "source" / spec.blend
+
+    def prepare_job(self, spec: JobSpec) -> None:
+        """Lay out a job's folders and its .blend. Raises RequestRefused when the disk is full."""
+        target = self.blend(spec)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self._outputs(spec.job).mkdir(exist_ok=True)
+        if target.exists():
+            return
+        try:
+            os.link(self.file(spec.digest), target)
+        except OSError:  # A file system without hard links, or too many of them.
+            try:
+                shutil.copyfile(self.file(spec.digest), target)
+            except OSError as error:
+                raise translate(error, spec.size, self._jobs) from error
+
+    def begin_attempt(self, task: Task) -> Path:
+        """Return an empty folder for one attempt at a task."""
+        folder = self.job_folder(task.job) / "attempts" / f"{task.position}-{task.attempts}"
+        if folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True)
+        return folder
+
+    def drop_attempts(self, job: str) -> None:
+        """Delete what attempts left behind; only while none runs."""
+        shutil.rmtree(self.job_folder(job) / "attempts", ignore_errors=True)
+
+    def keep_outputs(self, task: Task, files: tuple[WrittenFile, ...]) -> list[NewOutput]:
+        """Verify what an attempt wrote and move it to the job's outputs. Reads every byte: call it in a thread.
+
+        Raises pictures.IncompletePicture, or OSError when the disk does not take it.
+        """
+        kept = []
+        for number, written in enumerate(files):
+            pictures.verify(written.path)
+            stored = f"{task.position}-{number}{written.path.suffix}"
+            size, digest = digest_of(written.path)
+            sync(written.path)
+            written.path.replace(self._outputs(task.job) / stored)
+            kept.append(NewOutput(written.directory, written.name, size, digest, stored))
+        sync(self._outputs(task.job))
+        return kept
+
+    def output(self, job: str, stored: str) -> Path:
+        """Where a verified output lies."""
+        return self._outputs(job) / stored
+
+    def preview(self, job: str) -> Path:
+        """Where the newest preview of a job lies."""
+        return self.job_folder(job) / "preview.jpg"
+
+    def log(self, job: str) -> Path:
+        """Where Blender's own words go."""
+        return self.job_folder(job) / "blender.log"
+
+    def drop_job(self, job: str) -> None:
+        """Delete all that belongs to a job."""
+        shutil.rmtree(self.job_folder(job), ignore_errors=True)
+
+    def _outputs(self, job: str) -> Path:
+        return self.job_folder(job) / "outputs"
+
+
+class Upload:
+    """One file on its way in. Hashes what arrives; a resumed one hashes what was there first."""
+
+    def __init__(self, part: Path, target: Path, digest: str, size: int) -> None:
+        self.digest = digest
+        self._part = part
+        self._target = target
+        self._hash = hashlib.blake2b(digest_size=DIGEST_BYTES)
+        self._file = part.open("a+b")
+        self._file.seek(0)
+        while block := self._file.read(_READ_BYTES):
+            self._hash.update(block)
+        self.incoming = Incoming(size, self._file.tell())
+
+    def write(self, offset: int, payload: bytes | memoryview) -> None:
+        """Take a piece in. Raises OSError, or RemoteProtocolError for one that was not asked for."""
+        if self.incoming.accept(offset, len(payload)):
+            self._file.write(payload)
+            self._hash.update(payload)
+
+    def finish(self) -> bool:
+        """Put the complete file in its place, on disk for good; False when its bytes are not what was promised.
+
+        Waits for the disk: call it in a thread.
+        """
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        if self._hash.hexdigest() != self.digest:
+            self._part.unlink()
+            return False
+        self._part.replace(self._target)
+        sync(self._target.parent)
+        return True
+
+    def close(self) -> None:
+        """Stop; what has arrived stays for the next attempt."""
+        try:
+            self._file.close()
+        except OSError as error:  # Buffered bytes did not fit on the disk: they will be asked for again.
+            if error.errno != errno.ENOSPC:
+                raise
+
+
+def digest_of(path: Path) -> tuple[int, str]:
+    """Return (size in bytes, BLAKE2b-128 in hex) of a file."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=DIGEST_BYTES))
+        return file.tell(), digest.hexdigest()
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or a folder's entries, are on disk."""
+    if path.is_dir() and os.name == "nt":
+        return  # Windows cannot open folders; NTFS journals their entries.
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def translate(error: OSError, size: int, folder: Path) -> Exception:
+    """Return what to raise instead of `error`: the artist's sentence when the disk is full."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return error
+    return disk_full(shutil.disk_usage(folder).free, size)
+
+
+def disk_full(free: int, needed: int) -> RequestRefused:
+    """The sentence for a full disk; sizes in bytes."""
+    return RequestRefused(
+        Refusal.DISK_FULL,
+        f"The node's disk is full: {free / 1e6:,.0f} MB free, {needed / 1e6:,.0f} MB needed. "
+        "Make room there; the upload goes on by itself.",
+    )

@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Jobs, tasks and outputs in SQLite: the truth that survives every crash.
+
+Every method is one transaction, on disk when it returns (WAL with synchronous=FULL: one fsync each, some milliseconds
+on a spinning disk, less than one on a solid-state one).
+"""
+
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from addon.protocol.codec import build
+from addon.protocol.frame_range import parse_frames
+from addon.protocol.messages import JobSpec, JobState, Output
+
+from .errors import StoreTooNew
+from .jobs import Job, Task, TaskState
+
+MIGRATIONS = (
+    """
+    CREATE TABLE jobs (
+        job TEXT PRIMARY KEY,
+        owner TEXT NOT NULL,
+        spec TEXT NOT NULL,              -- JobSpec as JSON
+        digest TEXT NOT NULL,
+        state TEXT NOT NULL,
+        text TEXT NOT NULL,
+        notices TEXT NOT NULL,           -- JSON list
+        blender TEXT,
+        movie INTEGER NOT NULL,
+        arrived INTEGER NOT NULL,        -- order of arrival
+        finished REAL                    -- seconds since the epoch, NULL while unfinished
+    );
+    CREATE TABLE tasks (
+        job TEXT NOT NULL REFERENCES jobs ON DELETE CASCADE,
+        position INTEGER NOT NULL,
+        frame INTEGER,                   -- NULL: the movie
+        state TEXT NOT NULL,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        seconds REAL,
+        reason TEXT,
+        PRIMARY KEY (job, position)
+    ) WITHOUT ROWID;
+    CREATE INDEX tasks_by_state ON tasks (job, state, position);
+    CREATE TABLE outputs (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        job TEXT NOT NULL REFERENCES jobs ON DELETE CASCADE,
+        position INTEGER NOT NULL,
+        frame INTEGER,
+        directory TEXT NOT NULL,
+        name TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        digest TEXT NOT NULL,
+        stored TEXT NOT NULL,            -- file name below the job's output folder
+        kind TEXT NOT NULL,              -- 'result' travels to the artist, 'picture' becomes part of the movie
+        delivered INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE INDEX outputs_by_job ON outputs (job, delivered, id);
+    CREATE INDEX jobs_by_digest ON jobs (digest);
+    """,
+)
+"""Numbered by position; PRAGMA user_version says how many have run."""
+
+RESULT, PICTURE = "result", "picture"
+
+
+@dataclass(frozen=True, slots=True)
+class NewOutput:
+    """A file that a task has written, verified and already in the job's output folder."""
+
+    directory: str
+    name: str
+    size: int
+    digest: str
+    stored: str
+
+
+class JobStore:
+    """The database of one node. Not thread-safe: the server's loop is its only user."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the database. Raises StoreTooNew."""
+        self._db = sqlite3.connect(path, isolation_level=None)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=FULL")
+        self._db.execute("PRAGMA foreign_keys=ON")
+        self._migrate()
+
+    def close(self) -> None:
+        """Close the database."""
+        self._db.close()
+
+    # Jobs
+
+    def add(self, job: Job, frames: Sequence[int]) -> None:
+        """Store a new job with one pending task for each frame."""
+        rows = ((job.id, position, frame, TaskState.PENDING) for position, frame in enumerate(frames))
+        with self._transaction():
+            self._db.execute(
+                "INSERT INTO jobs SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, COALESCE(MAX(arrived), 0) + 1, NULL FROM jobs",
+                (job.id, job.owner, json.dumps(asdict(job.spec)), job.spec.digest, job.state, job.text,
+                 json.dumps(job.notices), job.blender, job.movie),
+            )  # fmt: skip
+            self._db.executemany("INSERT INTO tasks (job, position, frame, state) VALUES (?, ?, ?, ?)", rows)
+
+    def update(self, job: Job, finished: float | None = None) -> None:
+        """Store what may change about a job; `finished` is the time, in seconds since the epoch, when it ended."""
+        with self._transaction():
+            self._db.execute(
+                "UPDATE jobs SET state=?, text=?, notices=?, blender=?, movie=?, finished=? WHERE job=?",
+                (job.state, job.text, json.dumps(job.notices), job.blender, job.movie, finished, job.id),
+            )
+
+    def load(self) -> list[Job]:
+        """Return all jobs in order of arrival. What was rendering when the server ended is pending again."""
+        with self._transaction():
+            self._db.execute("UPDATE tasks SET state='pending' WHERE state='rendering'")
+            self._db.execute("UPDATE jobs SET state='queued' WHERE state IN ('rendering', 'encoding')")
+        rows = self._db.execute("SELECT owner, spec, state, text, notices, blender, movie FROM jobs ORDER BY arrived")
+        return [self._job(*row) for row in rows.fetchall()]
+
+    def forget(self, job: str) -> None:
+        """Remove a job with its tasks and outputs."""
+        with self._transaction():
+            self._db.execute("DELETE FROM jobs WHERE job=?", (job,))
+
+    def jobs_needing(self, digest: str) -> int:
+        """Count the jobs that may still read the file `digest`."""
+        query = "SELECT COUNT(*) FROM jobs WHERE digest=? AND state IN ('queued', 'rendering', 'encoding', 'failed')"
+        return int(self._db.execute(query, (digest,)).fetchone()[0])
+
+    def finished_before(self, moment: float) -> list[str]:
+        """Return the jobs that ended before `moment`, in seconds since the epoch."""
+        rows = self._db.execute("SELECT job FROM jobs WHERE finished < ?", (moment,))
+        return [str(row[0]) for row in rows]
+
+    # Tasks
+
+    def pending(self, job: str, limit: int) -> list[Task]:
+        """Return up to `limit` tasks that wait, lowest position first."""
+        rows = self._db.execute(
+            "SELECT job, position, frame, attempts FROM tasks WHERE job=? AND state='pending' ORDER BY position LIMIT ?",
+            (job, limit),
+        )
+        return [Task(*row) for row in rows]
+
+    def add_movie(self, job: Job) -> None:
+        """Add the task that makes the movie, behind all frames, and note that the job is one."""
+        with self._transaction():
+            self._db.execute("UPDATE jobs SET movie=1 WHERE job=?", (job.id,))
+            self._db.execute(
+                "INSERT OR IGNORE INTO tasks (job, position, frame, state) VALUES (?, ?, NULL, 'pending')",
+                (job.id, job.total),
+            )
+
+    def set_task(self, task: Task, state: TaskState, reason: str | None = None) -> None:
+        """Store a task's new state and its number of attempts."""
+        with self._transaction():
+            self._db.execute(
+                "UPDATE tasks SET state=?, attempts=?, reason=? WHERE job=? AND position=?",
+                (state, task.attempts, reason, task.job, task.position),
+            )
+
+    def retry_failed(self, job: str) -> int:
+        """Make a job's failed tasks pending, with fresh attempts. Returns how many."""
+        with self._transaction():
+            cursor = self._db.execute(
+                "UPDATE tasks SET state='pending', attempts=0, reason=NULL WHERE job=? AND state='failed'", (job,)
+            )
+        return cursor.rowcount
+
+    def first_reason(self, job: str) -> str:
+        """Return why the first failed frame of a job failed."""
+        query = "SELECT frame, reason FROM tasks WHERE job=? AND state='failed' ORDER BY position LIMIT 1"
+        row = self._db.execute(query, (job,)).fetchone()
+        return "" if row is None else str(row[1])
+
+    # Outputs
+
+    def finish(self, task: Task, seconds: float, outputs: Iterable[NewOutput], kind: str) -> None:
+        """Store that a task is done, together with what it wrote; replaces outputs of an earlier attempt."""
+        rows = [(task.job, task.position, task.frame, *_columns(output), kind) for output in outputs]
+        with self._transaction():
+            self._db.execute("DELETE FROM outputs WHERE job=? AND position=?", (task.job, task.position))
+            self._db.executemany(
+                "INSERT INTO outputs (job, position, frame, directory, name, size, digest, stored, kind)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                rows,
+            )
+            self._db.execute(
+                "UPDATE tasks SET state='done', seconds=?, reason=NULL WHERE job=? AND position=?",
+                (seconds, task.job, task.position),
+            )
+
+    def waiting_outputs(self, job: str, after: int, limit: int) -> list[Output]:
+        """Return up to `limit` results with a number above `after` that the artist has not acknowledged."""
+        rows = self._db.execute(
+            "SELECT id, job, frame, directory, name, size, digest FROM outputs"
+            " WHERE job=? AND delivered=0 AND kind='result' AND id>? ORDER BY id LIMIT ?",
+            (job, after, limit),
+        )
+        return [Output(str(row[0]), *row[1:]) for row in rows]
+
+    def stored_output(self, output: str) -> tuple[str, str, int] | None:
+        """Return (job, stored, size) of an output that still lies here, or None."""
+        row = self._db.execute(
+            "SELECT job, stored, size FROM outputs WHERE id=? AND delivered=0", (_number(output),)
+        ).fetchone()
+        return None if row is None else (str(row[0]), str(row[1]), int(row[2]))
+
+    def delivered(self, output: str) -> None:
+        """Store that the artist has an output."""
+        with self._transaction():
+            self._db.execute("UPDATE outputs SET delivered=1 WHERE id=?", (_number(output),))
+
+    def pictures(self, job: str) -> list[tuple[int, str]]:
+        """Return (frame, stored) of the frames that a movie is made of, in order; the first picture of each frame."""
+        rows = self._db.execute(
+            "SELECT frame, stored FROM outputs WHERE job=? AND kind='picture' AND directory=''"
+            " GROUP BY position HAVING id=MIN(id) ORDER BY position",
+            (job,),
+        )
+        return [(int(row[0]), str(row[1])) for row in rows]
+
+    # Inside
+
+    def _job(self, owner: str, spec: str, state: str, text: str, notices: str, blender: str | None, movie: int) -> Job:
+        job = Job(
+            spec=build(JobSpec, json.loads(spec)), owner=owner, total=0, state=JobState(state), text=text,
+            notices=tuple(json.loads(notices)), blender=blender, movie=bool(movie),
+        )  # fmt: skip
+        job.total = len(parse_frames(job.spec.frames))
+        self.refresh(job)
+        return job
+
+    def refresh(self, job: Job) -> None:
+        """Read a job's counts anew from its tasks and outputs."""
+        counted = self._db.execute(
+            "SELECT state, COUNT(*), SUM(COALESCE(seconds, 0)) FROM tasks WHERE job=? AND frame IS NOT NULL GROUP BY state",
+            (job.id,),
+        ).fetchall()
+        job.frames = Counter({TaskState(state): count for state, count, _ in counted})
+        job.seconds = sum(seconds for state, _, seconds in counted if state == TaskState.DONE)
+        waiting = "SELECT COUNT(*) FROM outputs WHERE job=? AND delivered=0 AND kind='result'"
+        job.undelivered = int(self._db.execute(waiting, (job.id,)).fetchone()[0])
+
+    def _migrate(self) -> None:
+        version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
+        if version > len(MIGRATIONS):
+            raise StoreTooNew(StoreTooNew.__doc__)
+        for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+            self._db.executescript(f"BEGIN; {script} PRAGMA user_version={number}; COMMIT;")
+
+    def _transaction(self) -> sqlite3.Connection:
+        """A context in which all is stored or nothing; sqlite3's connection commits or rolls back at its end."""
+        self._db.execute("BEGIN IMMEDIATE")
+        return self._db
+
+
+def _columns(output: NewOutput) -> tuple[str, str, int, str, str]:
+    return output.directory, output.name, output.size, output.digest, output.stored
+
+
+def _number(output: str) -> int:
+    """The row of an output's identifier; what is none finds no row."""
+    return int(output) if output.isascii() and output.isdigit() and len(output) < 19 else -1

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a job is and which steps it may take. Pure: no clocks, no disk."""
+
+import enum
+from collections import Counter
+from dataclasses import dataclass, field
+
+from addon.protocol.messages import FINISHED, JobSpec, JobState
+
+from .errors import IllegalTransition
+
+MAX_ATTEMPTS = 3
+"""Blenders that one frame may take down before it counts as failed; Flamenco, too, gives a task three."""
+
+
+class TaskState(enum.StrEnum):
+    """Where one frame, or the making of the movie, stands."""
+
+    PENDING = "pending"
+    RENDERING = "rendering"
+    DONE = "done"
+    FAILED = "failed"
+
+
+_S = JobState
+_ENDS = frozenset({_S.DONE, _S.FAILED, _S.CANCELLED, _S.SUPERSEDED})
+TRANSITIONS: dict[JobState, frozenset[JobState]] = {
+    _S.QUEUED: frozenset({_S.RENDERING, _S.ENCODING}) | _ENDS,
+    _S.RENDERING: frozenset({_S.QUEUED, _S.ENCODING}) | _ENDS,
+    _S.ENCODING: frozenset({_S.QUEUED}) | _ENDS,
+    _S.FAILED: frozenset({_S.QUEUED}),
+    _S.DONE: frozenset(),
+    _S.CANCELLED: frozenset(),
+    _S.SUPERSEDED: frozenset(),
+}
+"""Every legal change of a job's state. Back to QUEUED: the server was restarted, or the artist asked for another try."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One thing to run in a Blender: a frame, or, with frame None, the movie made of all frames."""
+
+    job: str
+    position: int
+    """Order within the job, from 0; the movie comes last."""
+    frame: int | None
+    attempts: int = 0
+    """Blenders it has taken down so far."""
+
+
+@dataclass(slots=True)
+class Running:
+    """How far a task in a Blender has come."""
+
+    task: Task
+    started: float
+    """Seconds on the caller's monotonic clock."""
+    sample: int | None = None
+    samples: int | None = None
+    tile: int | None = None
+    tiles: int | None = None
+    remaining_s: float | None = None
+
+    def fraction(self) -> float:
+        """Part of the task that is done, 0 to 1."""
+        if self.tile is not None and self.tiles:
+            return min(1.0, self.tile / self.tiles)
+        if self.sample is not None and self.samples:
+            return min(1.0, self.sample / self.samples)
+        return 0.0
+
+
+@dataclass(slots=True)
+class Job:
+    """A job in memory; job_store.py keeps the same on disk."""
+
+    spec: JobSpec
+    owner: str
+    total: int
+    """Frames asked for; the movie does not count."""
+    state: JobState = JobState.QUEUED
+    text: str = ""
+    notices: tuple[str, ...] = ()
+    blender: str | None = None
+    movie: bool = False
+    """Its frames are pictures on the node, of which a movie is made at the end."""
+    frames: Counter[TaskState] = field(default_factory=Counter)
+    """Frames by state; the movie's task is not among them."""
+    seconds: float = 0.0
+    """Render time of the finished frames, summed."""
+    undelivered: int = 0
+    running: dict[int, Running] = field(default_factory=dict)
+    """By position."""
+
+    @property
+    def id(self) -> str:
+        """The identifier that the client made up."""
+        return self.spec.job
+
+    @property
+    def finished(self) -> bool:
+        """Whether the node does nothing more for it by itself."""
+        return self.state in FINISHED
+
+    def move(self, state: JobState, text: str = "") -> None:
+        """Take one step. Raises IllegalTransition when the table does not allow it."""
+        if state not in TRANSITIONS[self.state]:
+            raise IllegalTransition(f"{self.id} from {self.state} to {state}")
+        self.state = state
+        self.text = text

@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The extension's zips: what is in them, and that a real Blender takes them."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import tomllib
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from addon.protocol.version import VERSION
+from server.blenders import Blender
+from tools import build_extension
+
+ROOT = build_extension.ROOT
+MANIFEST = tomllib.loads((ROOT / "blender_manifest.toml").read_text(encoding="utf-8"))
+
+PYZMQ = "wheels/pyzmq-27.3.0-"
+WHEEL_PLATFORMS = {
+    "linux-x64": "manylinux_2_26_x86_64.manylinux_2_28_x86_64",
+    "macos-arm64": "macosx_10_15_universal2",
+    "macos-x64": "macosx_10_15_universal2",
+    "windows-x64": "win_amd64",
+    "windows-arm64": "win_arm64",
+}
+# Blender 4.2 to 5.0 and 5.1 to 5.2 as blender.org builds them, and Debian's: Python's tag and the ABI its wheel is for.
+PYTHONS = {"cp311": "cp311-cp311", "cp313": "cp312-abi3", "cp314": "cp312-abi3"}
+
+# What a working tree gathers, and names close to those that belong in.
+CLUTTER = [
+    ".env",
+    ".venv/pyvenv.cfg",
+    "LICENSES/MIT.txt",
+    "__pycache__/__init__.cpython-311.pyc",
+    "addon/.DS_Store",
+    "addon/__pycache__/x.cpython-311.pyc",
+    "addon/protocol/__pycache__/x.cpython-311.pyc",
+    "artefacts/window.png",
+    "build/lib/addon/x.py",
+    "dist/relay_render-0.0.1.zip",
+    "notes.txt",
+    "relay_render.egg-info/PKG-INFO",
+    "wheels/other-1.0-py3-none-any.whl",
+]
+
+
+def tracked(folder: str = ".") -> list[str]:
+    listed = subprocess.run(["git", "ls-files", "-z", folder], cwd=ROOT, check=True, capture_output=True, text=True)
+    return [name for name in listed.stdout.split("\0") if name]
+
+
+@pytest.fixture(scope="session")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout of what git tracks, plus clutter and the wheels."""
+    copy = tmp_path_factory.mktemp("source")
+    build_extension.fetch_wheels(ROOT / "wheels")
+    shutil.copytree(ROOT / "wheels", copy / "wheels")
+    for name in tracked():
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / name, copy / name)
+    for name in CLUTTER:
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        (copy / name).write_bytes(b"clutter")
+    return copy
+
+
+@pytest.fixture(scope="session")
+def zips(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
+    """The zip of every platform: {"linux-x64": Path}."""
+    try:
+        builder = build_extension.find_builder()
+    except build_extension.NoBuilder as error:
+        pytest.skip(str(error))
+    built = build_extension.build(source, tmp_path_factory.mktemp("dist"), builder)
+    return {path.stem.removeprefix(f"relay_render-{VERSION}-").replace("_", "-"): path for path in built}
+
+
+@pytest.fixture
+def program(blender: Blender) -> str:
+    """The executable of an installed Blender."""
+    if not Path(blender.source).is_file():
+        pytest.skip(f"the {blender.source} has no command line to install an extension with")
+    return blender.source
+
+
+def run_blender(program: str, *arguments: str, resources: Path) -> str:
+    """Run one command with settings of its own, not the user's; returns what it printed."""
+    done = subprocess.run(
+        [program, "--background", "--online-mode", "--python-exit-code", "1", *arguments],
+        env={**os.environ, "BLENDER_USER_RESOURCES": str(resources)},
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def install(program: str, zips: Mapping[str, Path], resources: Path) -> None:
+    """Install and enable the zip for this machine, as a person does from the preferences."""
+    system = platform.system().lower().replace("darwin", "macos")
+    machine = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64"}.get(platform.machine().lower(), "arm64")
+    path = zips[f"{system}-{machine}"]
+    command = ("--command", "extension", "install-file", "--repo", "user_default", "--enable")
+    run_blender(program, *command, str(path), resources=resources)
+
+
+def test_one_zip_for_each_platform_of_the_manifest(zips: Mapping[str, Path]) -> None:
+    assert sorted(zips) == sorted(WHEEL_PLATFORMS) == sorted(MANIFEST["platforms"])
+
+
+@pytest.mark.parametrize("target", WHEEL_PLATFORMS)
+def test_a_zip_holds_the_extension_and_nothing_else(zips: Mapping[str, Path], target: str) -> None:
+    # GIVEN the files that git tracks under addon/, and a source folder full of clutter
+    # WHEN the extension is built
+    with zipfile.ZipFile(zips[target]) as built:
+        listing = sorted(built.namelist())
+
+    # THEN every file of the zip is one of these
+    tag = WHEEL_PLATFORMS[target]
+    wheels = [f"{PYZMQ}cp311-cp311-{tag}.whl", f"{PYZMQ}cp312.cp313.cp314-none-{tag}.whl"]
+    assert listing == sorted(["LICENSE", "__init__.py", "blender_manifest.toml", *tracked("addon"), *wheels])
+
+
+@pytest.mark.parametrize("target", WHEEL_PLATFORMS)
+@pytest.mark.parametrize("python", PYTHONS)
+def test_a_zip_carries_one_pyzmq_for_every_python_of_blender(
+    zips: Mapping[str, Path], target: str, python: str
+) -> None:
+    with zipfile.ZipFile(zips[target]) as built:
+        # WHEN Blender looks for the wheel of its Python by the file's name
+        wheels = [name for name in built.namelist() if python in name.removeprefix(PYZMQ).split("-")[0].split(".")]
+
+        # THEN there is exactly one, it is in the manifest, and inside it is what its name says
+        assert len(wheels) == 1
+        manifest = tomllib.loads(built.read("blender_manifest.toml").decode())
+        assert f"./{wheels[0]}" in manifest["build"]["generated"]["wheels"]
+        with built.open(wheels[0]) as stored, zipfile.ZipFile(stored) as wheel:
+            tags = wheel.read("pyzmq-27.3.0.dist-info/WHEEL").decode().splitlines()
+    assert {f"Tag: {PYTHONS[python]}-{tag}" for tag in WHEEL_PLATFORMS[target].split(".")} <= set(tags)
+
+
+def test_the_manifest_lists_exactly_the_pinned_wheels() -> None:
+    pinned = tomllib.loads(build_extension.PINS.read_text(encoding="utf-8"))["sha256"]
+    assert sorted(MANIFEST["wheels"]) == sorted(f"./wheels/{build_extension.bundled_name(name)}" for name in pinned)
+
+
+def test_a_wheel_with_other_bytes_is_replaced(source: Path, tmp_path: Path) -> None:
+    # GIVEN a folder with all wheels, one of them cut short
+    shutil.copytree(source / "wheels", tmp_path / "wheels")
+    wheel = tmp_path / MANIFEST["wheels"][0]
+    whole = wheel.read_bytes()
+    wheel.write_bytes(whole[:1000])
+
+    # WHEN the wheels are fetched
+    build_extension.fetch_wheels(tmp_path / "wheels")
+
+    # THEN it is whole again
+    assert wheel.read_bytes() == whole
+
+
+def test_a_download_with_other_bytes_than_the_pinned_ones_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # GIVEN a pin that the published wheel does not match
+    name = next(iter(tomllib.loads(build_extension.PINS.read_text(encoding="utf-8"))["sha256"]))
+    pins = tmp_path / "wheels.toml"
+    pins.write_text(f'[sha256]\n"{name}" = "{"0" * 64}"\n')
+    monkeypatch.setattr(build_extension, "PINS", pins)
+
+    # WHEN it is fetched
+    # THEN the build stops and no wheel is left for the next one to find
+    with pytest.raises(build_extension.BuildError, match=r"not the file that tools/wheels\.toml pins"):
+        build_extension.fetch_wheels(tmp_path / "wheels")
+    assert list((tmp_path / "wheels").iterdir()) == []
+
+
+def test_the_same_sources_give_the_same_bytes(source: Path, zips: Mapping[str, Path], tmp_path: Path) -> None:
+    # GIVEN the same files, checked out at another time
+    for path in source.rglob("*.py"):
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+
+    # WHEN they are built again
+    again = build_extension.build(source, tmp_path)
+
+    # THEN the zips are equal
+    assert {path.name: path.read_bytes() for path in again} == {path.name: path.read_bytes() for path in zips.values()}
+
+
+def test_a_failed_build_says_what_the_builder_said(source: Path, tmp_path: Path) -> None:
+    # GIVEN a source folder with a manifest that Blender does not accept
+    broken = tmp_path / "source"
+    shutil.copytree(source / "wheels", broken / "wheels")
+    (broken / "blender_manifest.toml").write_text('schema_version = "1.0.0"\n')
+
+    # WHEN it is built
+    # THEN the error carries the builder's words
+    with pytest.raises(build_extension.BuildError, match=r"(?s)The extension was not built.*missing"):
+        build_extension.build(broken, tmp_path / "dist")
+
+
+def test_versions_agree() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert MANIFEST["version"] == project["version"] == VERSION
+
+
+def test_the_manifest_keeps_the_rules_of_the_extension_platform() -> None:
+    assert "Blender" not in MANIFEST["name"]
+    assert MANIFEST["license"] == ["SPDX:GPL-3.0-or-later"]
+    assert set(MANIFEST["permissions"]) == {"network", "files"}
+    assert MANIFEST["blender_version_min"] == "4.2.0"
+
+
+def test_blender_validates_every_zip(program: str, zips: Mapping[str, Path], tmp_path: Path) -> None:
+    for path in zips.values():
+        run_blender(program, "--command", "extension", "validate", str(path), resources=tmp_path)
+
+
+def test_blender_installs_the_zip_and_its_pyzmq_works(program: str, zips: Mapping[str, Path], tmp_path: Path) -> None:
+    # GIVEN a Blender without settings, and the zip for this machine
+    # WHEN it is installed and enabled
+    install(program, zips, tmp_path)
+
+    # THEN the next start of Blender has it enabled, and its pyzmq, not another, talks
+    check = tmp_path / "check.py"
+    check.write_text(
+        "import bpy, zmq\n"
+        "assert 'bl_ext.user_default.relay_render' in bpy.context.preferences.addons\n"
+        "a, b = zmq.Context.instance().socket(zmq.PAIR), zmq.Context.instance().socket(zmq.PAIR)\n"
+        "a.bind('inproc://check'); b.connect('inproc://check'); a.send(b'frame')\n"
+        "print('RECEIVED', b.recv(), zmq.has('curve'), zmq.__version__, zmq.__file__)\n"
+        "zmq.Context.instance().destroy()\n"
+    )
+    said = run_blender(program, "--python", str(check), resources=tmp_path)
+    assert f"RECEIVED b'frame' True 27.3.0 {tmp_path}" in said
+
+
+def test_disabling_and_enabling_again_works(program: str, zips: Mapping[str, Path], tmp_path: Path) -> None:
+    # GIVEN an installed extension
+    install(program, zips, tmp_path)
+
+    # WHEN it is switched off and on twice in one Blender
+    check = tmp_path / "check.py"
+    check.write_text(
+        "import bpy\n"
+        "for _ in range(2):\n"
+        "    bpy.ops.preferences.addon_disable(module='bl_ext.user_default.relay_render')\n"
+        "    assert 'bl_ext.user_default.relay_render' not in bpy.context.preferences.addons\n"
+        "    bpy.ops.preferences.addon_enable(module='bl_ext.user_default.relay_render')\n"
+        "    assert 'bl_ext.user_default.relay_render' in bpy.context.preferences.addons\n"
+    )
+    said = run_blender(program, "--python", str(check), resources=tmp_path)
+
+    # THEN nothing complains
+    assert "Traceback" not in said, said

@@ -112,7 +112,7 @@ def _windows(machine: Machine) -> Iterator[Path]:
 
 
 def _steam(steam: Path) -> Iterator[Path]:
-    """Blender's folder in each library that Steam's own list names: the first is Steam's folder, others lie anywhere."""
+    """Blender's folder in each library on Steam's list: the first is Steam's folder, the others lie anywhere."""
     libraries = [steam]
     try:
         listing = (steam / "steamapps/libraryfolders.vdf").read_text(encoding="utf-8", errors="replace")

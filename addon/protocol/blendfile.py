@@ -190,8 +190,8 @@ def _has_seek_table(buffer: Buffer) -> bool:
         return False
     if _SKIPPABLE.unpack_from(buffer, frame_at) != (_SKIPPABLE_MAGIC, len(buffer) - table_at):
         return False
-    frames: int = sum(sizes[0] for sizes in entry.iter_unpack(buffer[table_at:footer_at]))
-    return frames == frame_at
+    covered = sum(sizes[0] for sizes in entry.iter_unpack(buffer[table_at:footer_at]))
+    return bool(covered == frame_at)
 
 
 def _check_gzip(buffer: Buffer) -> None:

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Keeps one client process running while it is wanted, and hands it what it has not yet taken."""
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+from .client_process import ClientProcess
+from .jobs import Connection, Jobs
+
+FIRST_DELAY_S = 1.0
+LONGEST_DELAY_S = 30.0
+"""A client that dies is started again after 1, 2, 4 ... 30 s: soon enough to go unnoticed, seldom enough not to burn a core."""
+
+STEADY_S = 60.0
+"""A client that has run this long has recovered: its next restart comes soon again."""
+
+OFFLINE = Connection("offline", "Blender's online access is off, so nothing is sent to the render node.")
+
+
+class ClientLink:
+    """The client process of this Blender, restarted when it dies."""
+
+    def __init__(
+        self, launch: Callable[[], ClientProcess], jobs: Jobs, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.jobs = jobs
+        self._launch = launch
+        self._clock = clock
+        self._address = ""
+        self._online = False
+        self._process: ClientProcess | None = None
+        self._backlog: list[dict[str, Any]] = []
+        """Commands given while no client ran, except renders: those `jobs` keeps."""
+        self._delay_s = FIRST_DELAY_S
+        self._started_at = 0.0
+        self._start_at = 0.0
+
+    @property
+    def pid(self) -> int | None:
+        """The client's process id, None while none runs."""
+        return self._process.pid if self._process else None
+
+    def configure(self, address: str, *, online: bool) -> bool:
+        """Say which node is wanted and whether the network may be used. Returns whether that was news."""
+        if (address, online) == (self._address, self._online):
+            return False
+        self._address, self._online = address, online
+        if self._process and self._wanted:
+            self._process.send(self._configuration())
+        elif not self._wanted:
+            self.close()
+            self.jobs.connection = OFFLINE if address else Connection()
+        return True
+
+    def submit(self, command: dict[str, Any]) -> None:
+        """Hand a render over; it is handed over again to the next client if this one dies before it took it."""
+        self.jobs.submitted(command)
+        if self._process:
+            self._process.send(command)
+
+    def send(self, command: dict[str, Any]) -> None:
+        """Give any other command, now or as soon as a client runs."""
+        if command["command"] == "cancel":
+            self.jobs.cancelled(command["job"])
+        if self._process:
+            self._process.send(command)
+        else:
+            self._backlog.append(command)
+
+    def poll(self, budget_s: float) -> bool:
+        """Take in what has arrived, for at most about `budget_s`, and see to the process. Returns whether anything changed."""
+        if self._process is None:
+            return self._start_when_due()
+        changed = self._drain(self._process, self._clock() + budget_s)
+        if not changed and self._process.exit_code is not None:
+            self._bury(self._process.exit_code)
+            return True
+        return changed
+
+    def close(self) -> None:
+        """End the client."""
+        if self._process:
+            self._process.close()
+        self._process = None
+        self._start_at, self._delay_s = 0.0, FIRST_DELAY_S
+
+    @property
+    def _wanted(self) -> bool:
+        return self._online and bool(self._address)
+
+    def _configuration(self) -> dict[str, Any]:
+        return {"command": "configure", "address": self._address}
+
+    def _start_when_due(self) -> bool:
+        if not self._wanted or self._clock() < self._start_at:
+            return False
+        try:
+            self._process = self._launch()
+        except (OSError, ImportError) as error:
+            self._postpone(f"Relay Render's client could not be started: {error}")
+            return True
+        self._started_at = self._clock()
+        self.jobs.connection = Connection("connecting", f"Connecting to {self._address}.", self._address)
+        for command in [self._configuration(), *self._backlog, *self.jobs.unacknowledged()]:
+            self._process.send(command)
+        self._backlog.clear()
+        return True
+
+    def _drain(self, process: ClientProcess, deadline: float) -> bool:
+        changed = False
+        for event in process.events():
+            self.jobs.apply(event)
+            changed = True
+            if self._clock() >= deadline:
+                break
+        return changed
+
+    def _bury(self, exit_code: int) -> None:
+        assert self._process
+        self._process.close()
+        self._drain(self._process, deadline=math.inf)  # its last words
+        self._process = None
+        if self._clock() - self._started_at > STEADY_S:
+            self._delay_s = FIRST_DELAY_S
+        self._postpone(f"Relay Render's client ended unexpectedly (code {exit_code}).")
+
+    def _postpone(self, what_happened: str) -> None:
+        text = f"{what_happened} It is started again in {self._delay_s:.0f} s."
+        self.jobs.connection = Connection("ended", text, self._address)
+        self._start_at = self._clock() + self._delay_s
+        self._delay_s = min(self._delay_s * 2, LONGEST_DELAY_S)

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# mypy: disable-error-code="valid-type"
+# Blender declares properties by calls in annotations.
+"""The panel's buttons: each collects, tells the client and reports."""
+
+from pathlib import Path
+from typing import ClassVar
+
+import bpy
+from bpy.props import EnumProperty
+
+from . import viewer
+from .live import live
+from .preferences import preferences
+from .shot import NotReady
+
+Result = set[str]
+
+
+class RELAY_RENDER_OT_render(bpy.types.Operator):
+    """Render on the node now. Unsaved changes are saved first, as Ctrl+S does: the node renders what is on disk"""
+
+    bl_idname = "relay_render.render"
+    bl_label = "Render on Node"
+
+    scope: EnumProperty(items=[("FRAME", "Frame", "The current frame"), ("ANIMATION", "Animation", "The frame range")])
+
+    @classmethod
+    def description(cls, _context: bpy.types.Context, properties: "RELAY_RENDER_OT_render") -> str:
+        """Say what of the scene is rendered."""
+        what = "current frame" if properties.scope == "FRAME" else "scene's frame range"
+        return f"Render the {what} on the node now. Unsaved changes are saved first, as Ctrl+S does"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Wants a file on disk, a node and the network."""
+        if not (preferences(context).node_address and bpy.app.online_access):
+            cls.poll_message_set("Set the render node's address and allow online access first")
+        elif not bpy.data.filepath:
+            cls.poll_message_set("Save the file once: the node renders what is on disk")
+        else:
+            return True
+        return False
+
+    def execute(self, context: bpy.types.Context) -> Result:
+        """Save what has changed, then hand the file over."""
+        try:
+            if not _save_changes():
+                self.report({"WARNING"}, "Not rendered: the file was not saved")
+                return {"CANCELLED"}
+            live().submit(context, animation=self.scope == "ANIMATION", trigger="now")
+        except (NotReady, RuntimeError) as reason:  # RuntimeError: Blender could not save
+            self.report({"ERROR"}, str(reason))
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+class _OnSelectedJob:
+    """An operator on the job that is selected in the list."""
+
+    bl_options: ClassVar[set[str]] = {"INTERNAL"}
+
+
+class RELAY_RENDER_OT_cancel(_OnSelectedJob, bpy.types.Operator):
+    """Stop this job on the node. Frames that are finished stay"""
+
+    bl_idname = "relay_render.cancel"
+    bl_label = "Cancel"
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        """Wants a job that is not finished."""
+        job = live().jobs.selected_job()
+        return job is not None and not job.finished
+
+    def execute(self, _context: bpy.types.Context) -> Result:
+        """Tell the client."""
+        live().command("cancel", live().jobs.selected_job())
+        return {"FINISHED"}
+
+
+class RELAY_RENDER_OT_retry(_OnSelectedJob, bpy.types.Operator):
+    """Render this job's failed frames again, from the same saved file"""
+
+    bl_idname = "relay_render.retry"
+    bl_label = "Retry Failed Frames"
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        """Wants a job with failed frames."""
+        job = live().jobs.selected_job()
+        return job is not None and job.retriable
+
+    def execute(self, _context: bpy.types.Context) -> Result:
+        """Tell the client."""
+        live().command("retry", live().jobs.selected_job())
+        return {"FINISHED"}
+
+
+class RELAY_RENDER_OT_open_folder(_OnSelectedJob, bpy.types.Operator):
+    """Open the folder that this job's frames go to"""
+
+    bl_idname = "relay_render.open_folder"
+    bl_label = "Open Output Folder"
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        """Wants a job. Whether its folder exists is asked on a click only: a network drive may take its time."""
+        return live().jobs.selected_job() is not None
+
+    def execute(self, _context: bpy.types.Context) -> Result:
+        """Leave it to the system's file browser."""
+        job = live().jobs.selected_job()
+        if not job or not Path(job.folder).is_dir():
+            self.report({"INFO"}, "The folder is created when the first frame arrives")
+            return {"CANCELLED"}
+        bpy.ops.wm.path_open(filepath=job.folder)
+        return {"FINISHED"}
+
+
+class RELAY_RENDER_OT_show_frame(_OnSelectedJob, bpy.types.Operator):
+    """Show this job's newest frame in an Image Editor. It is not saved with the file"""
+
+    bl_idname = "relay_render.show_frame"
+    bl_label = "Show Newest Frame"
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        """Wants a frame that has arrived."""
+        job = live().jobs.selected_job()
+        return job is not None and bool(live().jobs.picture_of(job))
+
+    def execute(self, context: bpy.types.Context) -> Result:
+        """Load it, show it."""
+        job = live().jobs.selected_job()
+        try:
+            viewer.show(context, live().jobs.picture_of(job) if job else "")
+        except RuntimeError as reason:  # the file is gone, or no picture that Blender reads
+            self.report({"ERROR"}, str(reason))
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+class RELAY_RENDER_OT_clear_finished(bpy.types.Operator):
+    """Take finished, failed and cancelled jobs off the list. Their frames stay"""
+
+    bl_idname = "relay_render.clear_finished"
+    bl_label = "Clear Finished Jobs"
+    bl_options: ClassVar[set[str]] = {"INTERNAL"}
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        """Wants something to clear."""
+        return any(job.finished for job in live().jobs.rows())
+
+    def execute(self, _context: bpy.types.Context) -> Result:
+        """Tell the client; it answers with what it has forgotten."""
+        live().command("clear_finished")
+        return {"FINISHED"}
+
+
+def _save_changes() -> bool:
+    """Save the open file if it has changes, as Ctrl+S does (which may ask), and return whether it is saved now."""
+    if not bpy.data.is_dirty:
+        return True
+    with live().quiet_save():
+        return bool(bpy.ops.wm.save_mainfile("INVOKE_DEFAULT") == {"FINISHED"})
+
+
+CLASSES = (
+    RELAY_RENDER_OT_render,
+    RELAY_RENDER_OT_cancel,
+    RELAY_RENDER_OT_retry,
+    RELAY_RENDER_OT_open_folder,
+    RELAY_RENDER_OT_show_frame,
+    RELAY_RENDER_OT_clear_finished,
+)

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# mypy: disable-error-code="valid-type"
+# Blender declares properties by calls in annotations.
+"""What the artist sets once. Everything about the picture itself is the scene's business."""
+
+from typing import ClassVar
+
+import bpy
+from bpy.props import BoolProperty, EnumProperty, StringProperty
+
+from .names import ROOT_PACKAGE
+
+_FOLDER_OPTIONS = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (4, 5, 0) else set()
+
+
+class RelayRenderPreferences(bpy.types.AddonPreferences):
+    """The extension's preferences."""
+
+    bl_idname = ROOT_PACKAGE
+
+    node_address: StringProperty(
+        name="Render Node",
+        description="Name or IP address of the machine that renders, with :port if it listens on another one than 7460",
+    )
+    output_folder: StringProperty(
+        name="Output Folder",
+        description="Where the frames go; // is the file's folder. Empty: where the scene's own output path says",
+        subtype="DIR_PATH",
+        options=_FOLDER_OPTIONS,
+    )
+    render_on_save: BoolProperty(
+        name="Render on Save",
+        description="Saving the file (Ctrl+S) renders it on the node. Saving a copy does not",
+        default=True,
+    )
+    save_renders: EnumProperty(
+        name="A Save Renders",
+        items=[
+            ("FRAME", "Frame", "A save renders the current frame", "RENDER_STILL", 0),
+            ("ANIMATION", "Animation", "A save renders the scene's frame range", "RENDER_ANIMATION", 1),
+        ],
+    )
+    keep_older: BoolProperty(
+        name="Keep Jobs of Earlier Saves",
+        description="A newer save leaves the unfinished jobs of earlier saves of this file running instead of replacing them",
+    )
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw them in Blender's preferences, in the panel's own words."""
+        column = self.layout.column()
+        column.use_property_split = True
+        draw_settings(column, self)
+        draw_save_switch(column.row(align=True), self)
+
+
+def preferences(context: bpy.types.Context) -> RelayRenderPreferences:
+    """Return the extension's preferences."""
+    return context.preferences.addons[ROOT_PACKAGE].preferences
+
+
+def draw_settings(layout: bpy.types.UILayout, settings: RelayRenderPreferences) -> None:
+    """Draw what is set once a studio."""
+    layout.prop(settings, "node_address")
+    layout.prop(settings, "output_folder")
+    layout.prop(settings, "keep_older")
+
+
+def draw_save_switch(row: bpy.types.UILayout, settings: RelayRenderPreferences) -> None:
+    """Draw the switch for Ctrl+S, beside it still or animation."""
+    row.use_property_split = False
+    row.prop(settings, "render_on_save", icon="FILE_TICK", toggle=True)
+    choice = row.row(align=True)
+    choice.active = settings.render_on_save
+    choice.prop(settings, "save_renders", expand=True, icon_only=True)

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a save hands to the client: which frames of which file, and where each thing it writes belongs."""
+
+import uuid
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import Any
+
+from ..protocol.paths import split_pattern
+
+
+class NotReady(Exception):
+    """Rendering this file would fail; the message says what to do first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """One thing to render, collected from Blender's memory without reading the file."""
+
+    blend: str
+    """Absolute path of the saved file."""
+    scene: str
+    frames: str
+    """As the protocol writes them: ``12``, ``1-48``, ``1-100x2``."""
+    folder: str
+    """Absolute folder for what the scene itself writes."""
+    targets: dict[str, str] = field(default_factory=dict)
+    """Absolute folder for each directory that a File Output node names, by that name."""
+
+
+def frames_text(start: int, end: int, step: int = 1) -> str:
+    """Return a scene's range as the protocol writes frame lists.
+
+    >>> frames_text(1, 48), frames_text(1, 100, 2), frames_text(7, 7)
+    ('1-48', '1-100x2', '7')
+    """
+    if end < start:
+        raise NotReady(f"The scene ends (frame {end}) before it starts (frame {start}): set its frame range.")
+    if start == end:
+        return str(start)
+    return f"{start}-{end}" + (f"x{step}" if step > 1 else "")
+
+
+def output_directory(stored: str, *, is_folder: bool) -> str:
+    """Return the directory that the node and this side both call a File Output node's output by.
+
+    `stored` is the path as the .blend holds it; `is_folder` says that all of it is a folder (and not a folder with the
+    beginning of a file name), whether or not it ends in a slash.
+    """
+    pattern = stored.replace("\\", "/")
+    if is_folder and pattern and not pattern.endswith("/"):
+        pattern += "/"
+    return split_pattern(pattern)[0]
+
+
+def render_command(shot: Shot, *, trigger: str, keep_older: bool) -> dict[str, Any]:
+    """Return the line that hands `shot` to the client, as a new job."""
+    return {
+        "command": "render",
+        "job": uuid.uuid4().hex,
+        "blend": shot.blend,
+        "title": PurePath(shot.blend).name,
+        "scene": shot.scene,
+        "frames": shot.frames,
+        "trigger": trigger,
+        "keep_older": keep_older,
+        "folder": shot.folder,
+        "targets": shot.targets,
+    }

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Shows a delivered frame in an Image Editor."""
+
+import bpy
+
+
+def show(context: bpy.types.Context, path: str) -> None:
+    """Show the picture at `path`: in this Image Editor, else in one that shows a frame already, else in a new window.
+
+    Raises RuntimeError if Blender cannot read it.
+    """
+    image = _load(path)
+    area = context.area if context.area and context.area.type == "IMAGE_EDITOR" else _viewing_area(context)
+    _space(area or _new_window(context)).image = image
+
+
+def _load(path: str) -> bpy.types.Image:
+    """Load it apart from the artist's own images, such that it is never saved with the file."""
+    known = next((image for image in bpy.data.images if image.is_runtime_data and image.filepath == path), None)
+    if known:
+        known.reload()
+        return known
+    image = bpy.data.images.load(path)
+    image.is_runtime_data = True
+    return image
+
+
+def _viewing_area(context: bpy.types.Context) -> bpy.types.Area | None:
+    for window in context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type == "IMAGE_EDITOR" and (image := _space(area).image) and image.is_runtime_data:
+                return area
+    return None
+
+
+def _new_window(context: bpy.types.Context) -> bpy.types.Area:
+    bpy.ops.wm.window_new()
+    area = context.window_manager.windows[-1].screen.areas[0]
+    area.ui_type = "IMAGE_EDITOR"
+    return area
+
+
+def _space(area: bpy.types.Area) -> bpy.types.SpaceImageEditor:
+    space = area.spaces.active
+    assert isinstance(space, bpy.types.SpaceImageEditor)
+    return space

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The worker's two pipes: commands come in on stdin, events leave on what was stdout when the worker started."""
+
+import json
+import os
+import queue
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+
+class Lines:
+    """Commands in, events out; ends this process when the parent is gone."""
+
+    def __init__(self) -> None:
+        """Take stdout for the events: from here on, what Blender and libraries print goes to stderr."""
+        sys.stdout.flush()
+        self._events = os.dup(1)
+        os.dup2(2, 1)
+        self._lock = threading.Lock()
+        self._commands: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        threading.Thread(target=self._read, name="commands", daemon=True).start()
+
+    def emit(self, event: str, **fields: object) -> None:
+        """Send one event; callable from any thread, and the parent has it when this returns."""
+        line = json.dumps({"event": event, **fields}).encode() + b"\n"
+        with self._lock:
+            try:
+                while line:
+                    line = line[os.write(self._events, line) :]
+            except OSError:  # Nobody reads any more: the parent is gone.
+                os._exit(1)
+
+    def commands(self) -> Iterator[dict[str, Any]]:
+        """Yield the commands as they come, forever."""
+        while True:
+            yield json.loads(self._commands.get())
+
+    def _read(self) -> None:
+        """Queue commands; at end of file the parent has died, and Blender, even in the middle of a frame, with it."""
+        pending = b""
+        # os.read, for sys.stdin holds a lock while it waits, and a Python that ends over an error aborts on that.
+        while chunk := os.read(0, 1 << 16):
+            *lines, pending = (pending + chunk).split(b"\n")
+            for line in lines:
+                self._commands.put(line)
+        os._exit(0)

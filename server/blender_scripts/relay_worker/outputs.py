@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where a frame's files go: everything that Blender would write is led below one folder, and found there afterwards."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import bpy
+
+from .failures import Failure
+from .overrides import override
+from .patterns import confined, literal, split_pattern
+
+TEMPLATES = bpy.app.version >= (5, 0)
+"""Since 5.0 braces in an output path are templates."""
+
+OWN = ""
+"""Stands for the directory of the scene's own output."""
+
+
+class Places:
+    """The folders of one frame: one for each directory that the scene writes to, numbered below the attempt's folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._places: dict[str, Path] = {}
+
+    def path(self, directory: str, rest: str = "") -> str:
+        """Return the pattern that makes Blender write `rest` into the folder that stands for `directory`."""
+        place = self._places.setdefault(directory, self._folder / str(len(self._places)))
+        return literal(str(place), TEMPLATES) + confined(rest)
+
+    def outputs(self) -> list[dict[str, str]]:
+        """Return what was written, as it stands in the "written" event; raises Failure for nothing or an empty file."""
+        found = [
+            {"directory": directory, "name": path.relative_to(place).as_posix(), "path": str(path)}
+            for directory, place in self._places.items()
+            for path in sorted(place.rglob("*"))
+            if path.is_file()
+        ]
+        for output in found:
+            if Path(output["path"]).stat().st_size == 0:
+                raise Failure(f"Blender left {output['name']} empty.")
+        if not found:
+            raise Failure("Blender rendered and wrote no file.")
+        return found
+
+
+@contextmanager
+def redirected(scene: bpy.types.Scene, places: Places, name: str | None = None) -> Iterator[None]:
+    """Lead all that rendering `scene` writes into `places`; `name` replaces the file name that the scene asks for."""
+    with ExitStack() as stack:
+        rest = split_pattern(scene.render.filepath)[1] if name is None else name
+        # A file of this name is never there, and a placeholder would be taken for a frame if this Blender is killed.
+        stack.enter_context(
+            override(scene.render, filepath=places.path(OWN, rest), use_overwrite=True, use_placeholder=False)
+        )
+        for node in _file_outputs():
+            _redirect_node(node, places, stack)
+        yield
+
+
+def _file_outputs() -> Iterator[bpy.types.Node]:
+    """Every File Output node there is: nested groups and other scenes' compositors can run with a scene's own."""
+    trees = {tree.as_pointer(): tree for tree in bpy.data.node_groups if tree.bl_idname == "CompositorNodeTree"}
+    for scene in bpy.data.scenes:
+        tree = getattr(scene, "compositing_node_group" if TEMPLATES else "node_tree")
+        if tree is not None:
+            trees[tree.as_pointer()] = tree
+    for tree in trees.values():
+        yield from (node for node in tree.nodes if node.bl_idname == "CompositorNodeOutputFile")
+
+
+def _redirect_node(node: bpy.types.Node, places: Places, stack: ExitStack) -> None:
+    if hasattr(node, "directory"):
+        _redirect_directory(node, places, stack)
+    elif node.format.file_format == "OPEN_EXR_MULTILAYER":  # One file of all layers: base_path is its pattern.
+        stack.enter_context(override(node, base_path=places.path(*split_pattern(node.base_path))))
+    else:
+        for slot in node.file_slots:
+            stack.enter_context(override(slot, path=confined(slot.path)))
+        stack.enter_context(override(node, base_path=places.path(node.base_path.replace("\\", "/"))))
+
+
+def _redirect_directory(node: bpy.types.Node, places: Places, stack: ExitStack) -> None:
+    """Blender 5: directory, file name and items' names, each with templates."""
+    directory, rest = node.directory.replace("\\", "/"), ""
+    if "{" in directory:
+        directory, rest = split_pattern(directory)
+    stack.enter_context(override(node, directory=places.path(directory, rest), file_name=confined(node.file_name)))

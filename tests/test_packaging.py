@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import platform
 import shutil
 import subprocess
+import sys
 import tomllib
 import zipfile
 from collections.abc import Mapping
@@ -100,13 +102,16 @@ def run_blender(program: str, *arguments: str, resources: Path) -> str:
     return done.stdout
 
 
-def install(program: str, zips: Mapping[str, Path], resources: Path) -> None:
-    """Install and enable the zip for this machine, as a person does from the preferences."""
+def zip_for_this_machine(zips: Mapping[str, Path]) -> Path:
     system = platform.system().lower().replace("darwin", "macos")
     machine = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64"}.get(platform.machine().lower(), "arm64")
-    path = zips[f"{system}-{machine}"]
+    return zips[f"{system}-{machine}"]
+
+
+def install(program: str, zips: Mapping[str, Path], resources: Path) -> None:
+    """Install and enable the zip for this machine, as a person does from the preferences."""
     command = ("--command", "extension", "install-file", "--repo", "user_default", "--enable")
-    run_blender(program, *command, str(path), resources=resources)
+    run_blender(program, *command, str(zip_for_this_machine(zips)), resources=resources)
 
 
 def test_one_zip_for_each_platform_of_the_manifest(zips: Mapping[str, Path]) -> None:
@@ -237,6 +242,33 @@ def test_blender_installs_the_zip_and_its_pyzmq_works(program: str, zips: Mappin
     )
     said = run_blender(program, "--python", str(check), resources=tmp_path)
     assert f"RECEIVED b'frame' True 27.3.0 {tmp_path}" in said
+
+
+def test_the_python_of_the_bpy_wheel_takes_the_zip(zips: Mapping[str, Path], tmp_path: Path) -> None:
+    # GIVEN the bpy wheel: with Python 3.11 it stands for Blender 4.2 to 5.0
+    if importlib.util.find_spec("bpy") is None:
+        pytest.skip("no bpy wheel: pip install '.[embedded]'")
+    check = tmp_path / "check.py"
+    check.write_text(
+        "import bpy, sys\n"
+        "install = bpy.ops.extensions.package_install_files\n"
+        "print(install(filepath=sys.argv[1], repo='user_default', enable_on_install=True))\n"
+        "sys.path.insert(0, sys.argv[2])  # before this environment's own pyzmq\n"
+        "import zmq\n"
+        "print('IMPORTED', zmq.Context.instance(), zmq.__file__)\n"
+    )
+    modules = tmp_path / f"extensions/.local/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
+
+    # WHEN the extension is installed into it
+    done = subprocess.run(
+        [sys.executable, str(check), str(zip_for_this_machine(zips)), str(modules)],
+        env={**os.environ, "BLENDER_USER_RESOURCES": str(tmp_path)},
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+    )  # fmt: skip
+
+    # THEN the zip's pyzmq is unpacked for this Python, and works
+    assert done.returncode == 0, done.stdout
+    assert f"{modules / 'zmq'}" in done.stdout.partition("IMPORTED")[2], done.stdout
 
 
 def test_disabling_and_enabling_again_works(program: str, zips: Mapping[str, Path], tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Relay Render's extension. What needs bpy is imported when Blender registers it, so that the node can import this package."""
+"""Relay Render's extension. Only registering imports what needs bpy, so that the node can import this package too."""
 
 
 def register() -> None:

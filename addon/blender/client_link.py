@@ -11,7 +11,7 @@ from .jobs import Connection, Jobs
 
 FIRST_DELAY_S = 1.0
 LONGEST_DELAY_S = 30.0
-"""A client that dies is started again after 1, 2, 4 ... 30 s: soon enough to go unnoticed, seldom enough not to burn a core."""
+"""A client that dies is started again after 1, 2, 4 ... 30 s: soon enough to go unnoticed, too rare to burn a core."""
 
 STEADY_S = 60.0
 """A client that has run this long has recovered: its next restart comes soon again."""
@@ -70,7 +70,7 @@ class ClientLink:
             self._backlog.append(command)
 
     def poll(self, budget_s: float) -> bool:
-        """Take in what has arrived, for at most about `budget_s`, and see to the process. Returns whether anything changed."""
+        """Take in what has arrived, for about `budget_s`, and see to the process. Returns whether anything changed."""
         if self._process is None:
             return self._start_when_due()
         changed = self._drain(self._process, self._clock() + budget_s)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One run of the client process: lines go out and come in on threads that do nothing else, so that Blender never waits."""
+"""One run of the client process. Lines go out and come in on threads that do nothing else, so Blender never waits."""
 
 import json
 import os
@@ -17,7 +17,7 @@ LOG_LIMIT_BYTES = 1_000_000
 """A log longer than this is started anew with the next run."""
 
 END_TIMEOUT_S = 2.0
-"""How long the client may take to end by itself once its input is closed. It keeps its state on disk: killing it loses nothing."""
+"""How long the client may take to end once its input is closed. Its state is on disk: killing it loses nothing."""
 
 _FINISH = object()
 
@@ -34,7 +34,10 @@ def client_command(data_folder: Path) -> list[str]:
 
 
 def client_environment(extension_folder: Path) -> dict[str, str]:
-    """Return the client's environment: this one, with a PYTHONPATH to the extension and to zmq (located, not imported)."""
+    """Return the client's environment: this one, with a PYTHONPATH to the extension and to zmq.
+
+    zmq is located and not imported. Raises ModuleNotFoundError with a sentence if it is not there.
+    """
     zmq = find_spec("zmq")
     if zmq is None or zmq.origin is None:
         raise ModuleNotFoundError("Relay Render's network library is missing: install the extension again.")
@@ -56,7 +59,8 @@ class ClientProcess:
                 stderr=log_file,
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),  # or a console flashes up on Windows
             )
-        assert self._process.stdin and self._process.stdout
+        assert self._process.stdin
+        assert self._process.stdout
         self._outgoing: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._incoming: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._threads = [

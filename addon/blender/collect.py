@@ -47,7 +47,7 @@ def _frames(scene: bpy.types.Scene, *, animation: bool) -> str:
 
 
 def _absolute(directory: str) -> str:
-    return os.path.abspath(bpy.path.abspath(directory))
+    return os.path.abspath(bpy.path.abspath(directory))  # noqa: PTH100 - resolve() would follow links
 
 
 def _has_camera(scene: bpy.types.Scene) -> bool:

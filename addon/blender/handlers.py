@@ -6,11 +6,12 @@ from bpy.app.handlers import persistent
 
 from .collect import obstacle
 from .live import live
+from .names import Context
 from .preferences import preferences
 from .shot import NotReady
 
 
-@persistent
+@persistent  # type: ignore[untyped-decorator]  # the stubs give it no types
 def on_save_post(filepath: str, _unused: object = None) -> None:
     """Hand the saved file to the node.
 
@@ -22,10 +23,11 @@ def on_save_post(filepath: str, _unused: object = None) -> None:
     own_save = filepath and filepath == bpy.data.filepath and not extension.saves_quietly
     if not (own_save and settings.render_on_save and settings.node_address and bpy.app.online_access):
         return
-    if obstacle(bpy.context.scene):  # the panel says it as long as it stands
+    context: Context = bpy.context
+    if obstacle(context.scene):  # the panel says it as long as it stands
         return
     try:
-        extension.submit(bpy.context, animation=settings.save_renders == "ANIMATION", trigger="save")
+        extension.submit(context, animation=settings.save_renders == "ANIMATION", trigger="save")
     except NotReady as sentence:
         extension.jobs.problem = str(sentence)
         extension.refresh()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # mypy: disable-error-code="valid-type"
 # Blender declares properties by calls in annotations.
-"""What lives as long as the extension is registered: the client's link, the jobs, the timer that keeps the panel fresh."""
+"""What lives as long as the extension is registered: the client's link, the jobs, the timer that shows their news."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from .client_link import ClientLink
 from .client_process import ClientProcess, client_command, client_environment
 from .collect import collect
 from .jobs import Job, Jobs
-from .names import CATEGORY, ROOT_PACKAGE
+from .names import CATEGORY, ROOT_PACKAGE, Context
 from .preferences import preferences
 from .shot import render_command
 from .thumbnails import Thumbnails
@@ -40,7 +40,7 @@ class Live:
         self.thumbnails = Thumbnails()
         self.saves_quietly = False
 
-    def submit(self, context: bpy.types.Context, *, animation: bool, trigger: str) -> None:
+    def submit(self, context: Context, *, animation: bool, trigger: str) -> None:
         """Hand the open file to the node. Raises NotReady if that could not work."""
         settings = preferences(context)
         shot = collect(context.scene, settings, animation=animation)
@@ -63,8 +63,7 @@ class Live:
 
     def poll(self) -> None:
         """Take in the client's news and show them."""
-        context = bpy.context
-        address = preferences(context).node_address.strip()
+        address = preferences(bpy.context).node_address.strip()
         configured = self.link.configure(address, online=bpy.app.online_access)
         if self.link.poll(POLL_BUDGET_S) or configured:
             self.refresh()
@@ -78,7 +77,7 @@ class Live:
             for job in wanted:
                 manager.relay_render_jobs.add().name = job
             self.thumbnails.keep(wanted)
-        _redraw_sidebars(bpy.context.window_manager)
+        _redraw_sidebars(manager)
 
     def close(self) -> None:
         """End the client, free the pictures."""
@@ -138,7 +137,7 @@ def _select_index(_manager: Any, index: int) -> None:
     live().jobs.selected = rows[index].job if index < len(rows) else None
 
 
-def _redraw_sidebars(manager: bpy.types.WindowManager) -> None:
+def _redraw_sidebars(manager: Any) -> None:
     """Ask for the sidebars alone: drawing a whole viewport ten times a second would cost a core."""
     for window in manager.windows:
         for area in window.screen.areas:

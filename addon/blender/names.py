@@ -1,8 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Names that Blender knows the extension by."""
+"""Names that Blender knows the extension by, and short names for its types."""
+
+from typing import Any, TypeAlias
 
 ROOT_PACKAGE = __package__.removesuffix(".addon.blender")
-"""The extension's own package. Blender looks preferences and the user folder up by it and is silent about any other name."""
+"""The extension's package. Blender finds preferences and user folder by it, and is silent about a wrong one."""
 
 CATEGORY = "Render"
 """The sidebar's tab."""
+
+Context: TypeAlias = Any
+Layout: TypeAlias = Any
+"""bpy.types.Context and UILayout. The stubs call nearly everything in them optional, which it is not where this runs."""

@@ -4,20 +4,22 @@
 """The panel's buttons: each collects, tells the client and reports."""
 
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any
 
 import bpy
 from bpy.props import EnumProperty
 
 from . import viewer
 from .live import live
+from .names import Context
 from .preferences import preferences
 from .shot import NotReady
 
-Result = set[str]
+if TYPE_CHECKING:
+    from bpy.stub_internal.rna_enums import OperatorReturnItems
 
 
-class RELAY_RENDER_OT_render(bpy.types.Operator):
+class RenderNow(bpy.types.Operator):
     """Render on the node now. Unsaved changes are saved first, as Ctrl+S does: the node renders what is on disk"""
 
     bl_idname = "relay_render.render"
@@ -26,13 +28,13 @@ class RELAY_RENDER_OT_render(bpy.types.Operator):
     scope: EnumProperty(items=[("FRAME", "Frame", "The current frame"), ("ANIMATION", "Animation", "The frame range")])
 
     @classmethod
-    def description(cls, _context: bpy.types.Context, properties: "RELAY_RENDER_OT_render") -> str:
+    def description(cls, _context: Context, properties: Any) -> str:
         """Say what of the scene is rendered."""
         what = "current frame" if properties.scope == "FRAME" else "scene's frame range"
         return f"Render the {what} on the node now. Unsaved changes are saved first, as Ctrl+S does"
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def poll(cls, context: Context) -> bool:
         """Wants a file on disk, a node and the network."""
         if not (preferences(context).node_address and bpy.app.online_access):
             cls.poll_message_set("Set the render node's address and allow online access first")
@@ -42,7 +44,7 @@ class RELAY_RENDER_OT_render(bpy.types.Operator):
             return True
         return False
 
-    def execute(self, context: bpy.types.Context) -> Result:
+    def execute(self, context: Context) -> "set[OperatorReturnItems]":
         """Save what has changed, then hand the file over."""
         try:
             if not _save_changes():
@@ -55,60 +57,54 @@ class RELAY_RENDER_OT_render(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class _OnSelectedJob:
-    """An operator on the job that is selected in the list."""
-
-    bl_options: ClassVar[set[str]] = {"INTERNAL"}
-
-
-class RELAY_RENDER_OT_cancel(_OnSelectedJob, bpy.types.Operator):
+class CancelJob(bpy.types.Operator):
     """Stop this job on the node. Frames that are finished stay"""
 
     bl_idname = "relay_render.cancel"
-    bl_label = "Cancel"
+    bl_label = "Cancel Render Job"
 
     @classmethod
-    def poll(cls, _context: bpy.types.Context) -> bool:
+    def poll(cls, _context: Context) -> bool:
         """Wants a job that is not finished."""
         job = live().jobs.selected_job()
         return job is not None and not job.finished
 
-    def execute(self, _context: bpy.types.Context) -> Result:
+    def execute(self, _context: Context) -> "set[OperatorReturnItems]":
         """Tell the client."""
         live().command("cancel", live().jobs.selected_job())
         return {"FINISHED"}
 
 
-class RELAY_RENDER_OT_retry(_OnSelectedJob, bpy.types.Operator):
+class RetryFailedFrames(bpy.types.Operator):
     """Render this job's failed frames again, from the same saved file"""
 
     bl_idname = "relay_render.retry"
     bl_label = "Retry Failed Frames"
 
     @classmethod
-    def poll(cls, _context: bpy.types.Context) -> bool:
+    def poll(cls, _context: Context) -> bool:
         """Wants a job with failed frames."""
         job = live().jobs.selected_job()
         return job is not None and job.retriable
 
-    def execute(self, _context: bpy.types.Context) -> Result:
+    def execute(self, _context: Context) -> "set[OperatorReturnItems]":
         """Tell the client."""
         live().command("retry", live().jobs.selected_job())
         return {"FINISHED"}
 
 
-class RELAY_RENDER_OT_open_folder(_OnSelectedJob, bpy.types.Operator):
+class OpenFolder(bpy.types.Operator):
     """Open the folder that this job's frames go to"""
 
     bl_idname = "relay_render.open_folder"
-    bl_label = "Open Output Folder"
+    bl_label = "Open Folder of Render Job"
 
     @classmethod
-    def poll(cls, _context: bpy.types.Context) -> bool:
+    def poll(cls, _context: Context) -> bool:
         """Wants a job. Whether its folder exists is asked on a click only: a network drive may take its time."""
         return live().jobs.selected_job() is not None
 
-    def execute(self, _context: bpy.types.Context) -> Result:
+    def execute(self, _context: Context) -> "set[OperatorReturnItems]":
         """Leave it to the system's file browser."""
         job = live().jobs.selected_job()
         if not job or not Path(job.folder).is_dir():
@@ -118,19 +114,19 @@ class RELAY_RENDER_OT_open_folder(_OnSelectedJob, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class RELAY_RENDER_OT_show_frame(_OnSelectedJob, bpy.types.Operator):
+class ShowFrame(bpy.types.Operator):
     """Show this job's newest frame in an Image Editor. It is not saved with the file"""
 
     bl_idname = "relay_render.show_frame"
-    bl_label = "Show Newest Frame"
+    bl_label = "Show Newest Frame of Render Job"
 
     @classmethod
-    def poll(cls, _context: bpy.types.Context) -> bool:
+    def poll(cls, _context: Context) -> bool:
         """Wants a frame that has arrived."""
         job = live().jobs.selected_job()
         return job is not None and bool(live().jobs.picture_of(job))
 
-    def execute(self, context: bpy.types.Context) -> Result:
+    def execute(self, context: Context) -> "set[OperatorReturnItems]":
         """Load it, show it."""
         job = live().jobs.selected_job()
         try:
@@ -141,19 +137,18 @@ class RELAY_RENDER_OT_show_frame(_OnSelectedJob, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class RELAY_RENDER_OT_clear_finished(bpy.types.Operator):
+class ClearFinished(bpy.types.Operator):
     """Take finished, failed and cancelled jobs off the list. Their frames stay"""
 
     bl_idname = "relay_render.clear_finished"
-    bl_label = "Clear Finished Jobs"
-    bl_options: ClassVar[set[str]] = {"INTERNAL"}
+    bl_label = "Clear Finished Render Jobs"
 
     @classmethod
-    def poll(cls, _context: bpy.types.Context) -> bool:
+    def poll(cls, _context: Context) -> bool:
         """Wants something to clear."""
         return any(job.finished for job in live().jobs.rows())
 
-    def execute(self, _context: bpy.types.Context) -> Result:
+    def execute(self, _context: Context) -> "set[OperatorReturnItems]":
         """Tell the client; it answers with what it has forgotten."""
         live().command("clear_finished")
         return {"FINISHED"}
@@ -168,10 +163,10 @@ def _save_changes() -> bool:
 
 
 CLASSES = (
-    RELAY_RENDER_OT_render,
-    RELAY_RENDER_OT_cancel,
-    RELAY_RENDER_OT_retry,
-    RELAY_RENDER_OT_open_folder,
-    RELAY_RENDER_OT_show_frame,
-    RELAY_RENDER_OT_clear_finished,
+    RenderNow,
+    CancelJob,
+    RetryFailedFrames,
+    OpenFolder,
+    ShowFrame,
+    ClearFinished,
 )

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The tab "Render" in the sidebars of the 3D viewport and the Image Editor."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import bpy
 
@@ -9,18 +9,20 @@ from . import paragraph, wording
 from .collect import obstacle
 from .jobs import Job
 from .live import live
-from .names import CATEGORY
+from .names import CATEGORY, Context, Layout
 from .preferences import RelayRenderPreferences, draw_save_switch, draw_settings, preferences
 
-THUMBNAIL_SCALE = 9.0
-"""In interface units: fills the sidebar's default width."""
+THUMBNAIL_SCALE = 10.0
+"""In interface units: as wide as the sidebar's default width allows. Blender draws every icon into a square."""
 
 
-class RELAY_RENDER_UL_jobs(bpy.types.UIList):
+class JobList(bpy.types.UIList):
     """The jobs, the newest first."""
 
-    def draw_item(  # noqa: PLR0913 - Blender counts the arguments
-        self, _context: Any, layout: Any, _data: Any, item: Any, _icon: Any, _active_data: Any, _active_property: Any
+    bl_idname = "RELAY_RENDER_UL_jobs"
+
+    def draw_item(  # type: ignore[override]  # Blender counts the arguments; the stubs know only the longest form
+        self, _context: Any, layout: Layout, _data: Any, item: Any, _icon: Any, _active_data: Any, _active_property: Any
     ) -> None:
         """Draw state, title and how far it is."""
         job = next((job for job in live().jobs.rows() if job.job == item.name), None)
@@ -38,64 +40,77 @@ class RELAY_RENDER_UL_jobs(bpy.types.UIList):
         word.label(text=text)
 
 
-class _SidebarPanel:
+class View3dPanel(bpy.types.Panel):
+    """In the 3D viewport."""
+
+    bl_idname = "RELAY_RENDER_PT_view3d"
+    bl_label = "Relay Render"
+    bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
     bl_category = CATEGORY
 
-
-class _JobsPanel(_SidebarPanel):
-    bl_label = "Relay Render"
-
-    def draw(self: "_JobsPanel | bpy.types.Panel", context: bpy.types.Context) -> None:
-        """Draw what there is to see; for somebody who starts, what to do."""
-        layout: bpy.types.UILayout = self.layout
-        settings = preferences(context)
-        if not bpy.app.online_access:
-            _draw_offline(layout, context)
-        elif not settings.node_address:
-            _draw_welcome(layout, context, settings)
-        else:
-            _draw_node(layout, context, settings)
-            _draw_jobs(layout, context)
+    def draw(self, context: Context) -> None:
+        """Draw it."""
+        _draw_panel(self.layout, context)
 
 
-class _SettingsPanel(_SidebarPanel):
+class View3dSettingsPanel(bpy.types.Panel):
+    """Below that."""
+
+    bl_idname = "RELAY_RENDER_PT_view3d_settings"
+    bl_parent_id = View3dPanel.bl_idname
     bl_label = "Settings"
-    bl_options: ClassVar[set[str]] = {"DEFAULT_CLOSED"}
-
-    def draw(self: "_SettingsPanel | bpy.types.Panel", context: bpy.types.Context) -> None:
-        """Draw the preferences, for whom the panel is nearer."""
-        column = self.layout.column()
-        draw_settings(column, preferences(context))
-
-
-class RELAY_RENDER_PT_view3d(_JobsPanel, bpy.types.Panel):
-    """In the 3D viewport."""
-
     bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012 - as Blender wants it
+
+    def draw(self, context: Context) -> None:
+        """Draw it."""
+        draw_settings(self.layout, preferences(context))
 
 
-class RELAY_RENDER_PT_view3d_settings(_SettingsPanel, bpy.types.Panel):
-    """In the 3D viewport."""
-
-    bl_space_type = "VIEW_3D"
-    bl_parent_id = "RELAY_RENDER_PT_view3d"
-
-
-class RELAY_RENDER_PT_image(_JobsPanel, bpy.types.Panel):
+class ImagePanel(bpy.types.Panel):
     """In the Image Editor."""
 
+    bl_idname = "RELAY_RENDER_PT_image"
+    bl_label = "Relay Render"
     bl_space_type = "IMAGE_EDITOR"
+    bl_region_type = "UI"
+    bl_category = CATEGORY
+
+    def draw(self, context: Context) -> None:
+        """Draw it."""
+        _draw_panel(self.layout, context)
 
 
-class RELAY_RENDER_PT_image_settings(_SettingsPanel, bpy.types.Panel):
-    """In the Image Editor."""
+class ImageSettingsPanel(bpy.types.Panel):
+    """Below that."""
 
+    bl_idname = "RELAY_RENDER_PT_image_settings"
+    bl_parent_id = ImagePanel.bl_idname
+    bl_label = "Settings"
     bl_space_type = "IMAGE_EDITOR"
-    bl_parent_id = "RELAY_RENDER_PT_image"
+    bl_region_type = "UI"
+    bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012 - as Blender wants it
+
+    def draw(self, context: Context) -> None:
+        """Draw it."""
+        draw_settings(self.layout, preferences(context))
 
 
-def _draw_offline(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+def _draw_panel(layout: Layout, context: Context) -> None:
+    """Draw what there is to see; for somebody who starts, what to do."""
+    settings = preferences(context)
+    if not bpy.app.online_access:
+        _draw_offline(layout, context)
+    elif not settings.node_address:
+        _draw_welcome(layout, context, settings)
+    else:
+        _draw_node(layout, context, settings)
+        _draw_jobs(layout, context)
+
+
+def _draw_offline(layout: Layout, context: Context) -> None:
     box = layout.box()
     text = "Blender's online access is off, so nothing is sent to the render node."
     if bpy.app.online_access_override:
@@ -105,19 +120,19 @@ def _draw_offline(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
         box.prop(context.preferences.system, "use_online_access", text="Allow Online Access")
 
 
-def _draw_welcome(layout: bpy.types.UILayout, context: bpy.types.Context, settings: RelayRenderPreferences) -> None:
+def _draw_welcome(layout: Layout, context: Context, settings: RelayRenderPreferences) -> None:
     box = layout.box()
     box.label(text="Which machine renders?", icon="UNLINKED")
     box.prop(settings, "node_address", text="", placeholder="render-box or 192.168.1.20")
     paragraph.draw(
         box,
         context,
-        "Start the node there; it shows its address. Type it here: from then on Ctrl+S renders on it.",
+        "Run python -m server on it: it shows its address. With that typed here, every Ctrl+S renders there.",
         faint=True,
     )
 
 
-def _draw_node(layout: bpy.types.UILayout, context: bpy.types.Context, settings: RelayRenderPreferences) -> None:
+def _draw_node(layout: Layout, context: Context, settings: RelayRenderPreferences) -> None:
     connection = live().jobs.connection
     paragraph.draw(layout, context, connection.text, icon=wording.connection_icon(connection))
     column = layout.column(align=True)
@@ -132,7 +147,7 @@ def _draw_node(layout: bpy.types.UILayout, context: bpy.types.Context, settings:
             paragraph.draw(layout, context, sentence, icon="ERROR", alert=True)
 
 
-def _draw_jobs(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+def _draw_jobs(layout: Layout, context: Context) -> None:
     job = live().jobs.selected_job()
     if job is None:
         text = "No jobs yet. Press Ctrl+S, or one of the buttons above."
@@ -140,12 +155,12 @@ def _draw_jobs(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         return
     manager = context.window_manager
     layout.template_list(
-        "RELAY_RENDER_UL_jobs", "", manager, "relay_render_jobs", manager, "relay_render_selected", rows=3, maxrows=6
+        JobList.bl_idname, "", manager, "relay_render_jobs", manager, "relay_render_selected", rows=3, maxrows=6
     )
     _draw_selected(layout, context, job)
 
 
-def _draw_selected(layout: bpy.types.UILayout, context: bpy.types.Context, job: Job) -> None:
+def _draw_selected(layout: Layout, context: Context, job: Job) -> None:
     column = layout.column(align=True)
     factor, text = wording.bar(job)
     column.progress(factor=factor, text=text)
@@ -158,24 +173,18 @@ def _draw_selected(layout: bpy.types.UILayout, context: bpy.types.Context, job: 
     for sentence in filter(None, (live().jobs.problem_of(job), *job.notices)):
         paragraph.draw(layout, context, sentence, icon="INFO")
     if path := live().jobs.thumbnail_of(job):
-        layout.template_icon(icon_value=live().thumbnails.icon(job.job, path), scale=THUMBNAIL_SCALE)
+        layout.box().template_icon(icon_value=live().thumbnails.icon(job.job, path), scale=THUMBNAIL_SCALE)
     _draw_buttons(layout.row(align=True), job)
 
 
-def _draw_buttons(row: bpy.types.UILayout, job: Job) -> None:
+def _draw_buttons(row: Layout, job: Job) -> None:
     row.operator("relay_render.show_frame", text="View", icon="IMAGE_DATA")
     row.operator("relay_render.open_folder", text="Folder", icon="FILE_FOLDER")
     if not job.finished:
-        row.operator("relay_render.cancel", icon="CANCEL")
+        row.operator("relay_render.cancel", text="Cancel", icon="CANCEL")
     elif job.retriable:
         row.operator("relay_render.retry", text="Retry", icon="FILE_REFRESH")
     row.operator("relay_render.clear_finished", text="", icon="TRASH")
 
 
-CLASSES = (
-    RELAY_RENDER_UL_jobs,
-    RELAY_RENDER_PT_view3d,
-    RELAY_RENDER_PT_view3d_settings,
-    RELAY_RENDER_PT_image,
-    RELAY_RENDER_PT_image_settings,
-)
+CLASSES = (JobList, View3dPanel, View3dSettingsPanel, ImagePanel, ImageSettingsPanel)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sentences in a sidebar: Blender's labels do not wrap, so they are broken to the region's width as the font measures it."""
+"""Sentences in a sidebar: Blender's labels do not wrap, so they are broken where the font says the region ends."""
 
 import blf
-import bpy
 
 from . import wording
+from .names import Context, Layout
 
 _UNIT_PX = 20
 """Blender's interface unit at scale 1."""
@@ -17,8 +17,8 @@ _FONT = 0
 
 
 def draw(
-    layout: bpy.types.UILayout,
-    context: bpy.types.Context,
+    layout: Layout,
+    context: Context,
     text: str,
     *,
     icon: str = "NONE",
@@ -35,7 +35,7 @@ def draw(
         icon = "NONE" if icon == "NONE" else "BLANK1"
 
 
-def _lines(context: bpy.types.Context, text: str, indent_units: float) -> list[str]:
+def _lines(context: Context, text: str, indent_units: float) -> list[str]:
     scale = context.preferences.system.ui_scale
     width = context.region.width - (_MARGIN_UNITS + indent_units) * _UNIT_PX * scale
     blf.size(_FONT, context.preferences.ui_styles[0].widget.points * scale)

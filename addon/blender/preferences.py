@@ -3,12 +3,10 @@
 # Blender declares properties by calls in annotations.
 """What the artist sets once. Everything about the picture itself is the scene's business."""
 
-from typing import ClassVar
-
 import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
-from .names import ROOT_PACKAGE
+from .names import ROOT_PACKAGE, Context, Layout
 
 _FOLDER_OPTIONS = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (4, 5, 0) else set()
 
@@ -42,30 +40,32 @@ class RelayRenderPreferences(bpy.types.AddonPreferences):
     )
     keep_older: BoolProperty(
         name="Keep Jobs of Earlier Saves",
-        description="A newer save leaves the unfinished jobs of earlier saves of this file running instead of replacing them",
+        description="A save leaves the unfinished jobs of earlier saves of this file running instead of replacing them",
     )
 
-    def draw(self, context: bpy.types.Context) -> None:
+    def draw(self, _context: Context) -> None:
         """Draw them in Blender's preferences, in the panel's own words."""
-        column = self.layout.column()
+        layout: Layout = self.layout
+        column = layout.column()
         column.use_property_split = True
         draw_settings(column, self)
         draw_save_switch(column.row(align=True), self)
 
 
-def preferences(context: bpy.types.Context) -> RelayRenderPreferences:
+def preferences(context: Context) -> RelayRenderPreferences:
     """Return the extension's preferences."""
-    return context.preferences.addons[ROOT_PACKAGE].preferences
+    settings: RelayRenderPreferences = context.preferences.addons[ROOT_PACKAGE].preferences
+    return settings
 
 
-def draw_settings(layout: bpy.types.UILayout, settings: RelayRenderPreferences) -> None:
+def draw_settings(layout: Layout, settings: RelayRenderPreferences) -> None:
     """Draw what is set once a studio."""
     layout.prop(settings, "node_address")
     layout.prop(settings, "output_folder")
     layout.prop(settings, "keep_older")
 
 
-def draw_save_switch(row: bpy.types.UILayout, settings: RelayRenderPreferences) -> None:
+def draw_save_switch(row: Layout, settings: RelayRenderPreferences) -> None:
     """Draw the switch for Ctrl+S, beside it still or animation."""
     row.use_property_split = False
     row.prop(settings, "render_on_save", icon="FILE_TICK", toggle=True)

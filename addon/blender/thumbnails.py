@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The newest small picture of each job, as an icon. The node sends JPEGs of 320 pixels: decoding one takes about 5 ms."""
+"""The newest small picture of each job, as an icon. The node sends JPEGs of 320 pixels: about 5 ms each."""
 
 from collections.abc import Iterable
 
@@ -14,7 +14,7 @@ class Thumbnails:
         self._paths: dict[str, str] = {}
 
     def icon(self, job: str, path: str) -> int:
-        """Return the icon of the picture at `path`, loaded when it is not the one that is shown for this job already."""
+        """Return the icon of the picture at `path`; loads it if another one stood for this job so far."""
         if self._paths.get(job) != path:
             self._previews.pop(job, None)  # load() refuses a name it has
             self._previews.load(job, path, "IMAGE")

@@ -3,8 +3,10 @@
 
 import bpy
 
+from .names import Context
 
-def show(context: bpy.types.Context, path: str) -> None:
+
+def show(context: Context, path: str) -> None:
     """Show the picture at `path`: in this Image Editor, else in one that shows a frame already, else in a new window.
 
     Raises RuntimeError if Blender cannot read it.
@@ -25,17 +27,19 @@ def _load(path: str) -> bpy.types.Image:
     return image
 
 
-def _viewing_area(context: bpy.types.Context) -> bpy.types.Area | None:
-    for window in context.window_manager.windows:
-        for area in window.screen.areas:
-            if area.type == "IMAGE_EDITOR" and (image := _space(area).image) and image.is_runtime_data:
-                return area
-    return None
+def _viewing_area(context: Context) -> bpy.types.Area | None:
+    areas = (area for window in context.window_manager.windows for area in window.screen.areas)
+    return next((area for area in areas if area.type == "IMAGE_EDITOR" and _shows_frame(area)), None)
 
 
-def _new_window(context: bpy.types.Context) -> bpy.types.Area:
+def _shows_frame(area: bpy.types.Area) -> bool:
+    image = _space(area).image
+    return image is not None and image.is_runtime_data
+
+
+def _new_window(context: Context) -> bpy.types.Area:
     bpy.ops.wm.window_new()
-    area = context.window_manager.windows[-1].screen.areas[0]
+    area: bpy.types.Area = context.window_manager.windows[-1].screen.areas[0]
     area.ui_type = "IMAGE_EDITOR"
     return area
 

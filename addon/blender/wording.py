@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How things are said in the panel: numbers, states, lines. Pure text; icons are Blender's names, all of them in 4.2 to 5.2."""
+"""How things are said in the panel: numbers, states, lines. Pure text; the icons' names are in Blender 4.2 to 5.2."""
 
 from collections.abc import Callable
 
@@ -165,11 +165,6 @@ def _position(job: Job) -> str:
 
 
 def _steps(job: Job) -> list[str]:
-    steps = []
-    if job.total > 1 and job.frame is not None:
-        steps.append(f"Frame no. {job.frame}")
     if job.samples:
-        steps.append(f"Sample {job.sample or 0} / {job.samples}")
-    elif job.tiles:
-        steps.append(f"Tile {job.tile or 0} / {job.tiles}")
-    return steps
+        return [f"Sample {job.sample or 0} / {job.samples}"]
+    return [f"Tile {job.tile or 0} / {job.tiles}"] if job.tiles else []

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A client process whose part is played by the test: what it is told is written down, what the test says it says.
 
-Run as `python scripted_client.py --data FOLDER`. In the folder, `heard.jsonl` gets a line for its start and every command;
-lines that the test appends to `say.jsonl` afterwards go to stdout, except {"exit": CODE}, which ends it at once.
+Run as `python scripted_client.py --data FOLDER`. In the folder, `heard.jsonl` gets a line for its start and for every
+command; lines that the test appends to `say.jsonl` after that go to stdout, except {"exit": CODE}: it ends at once.
 """
 
 import argparse
@@ -84,7 +84,6 @@ def _main() -> None:
             else:
                 sys.stdout.write(line)
                 sys.stdout.flush()
-                del event
 
 
 if __name__ == "__main__":

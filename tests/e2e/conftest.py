@@ -42,7 +42,7 @@ def program(request: pytest.FixtureRequest) -> Blender:
 
 def run_program(command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
     done = subprocess.run(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stdout
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs inside the window's Blender: executes what a test asks for, on the main thread, and answers with JSON.
 
-A request is a file NAME.py in the folder that RELAY_PROBE names; its code leaves what it wants to answer in `answer`. The
-answer is NAME.json: {"answer": ...} or {"error": traceback}.
+A request is a file NAME.py in the folder that RELAY_PROBE names; its code leaves what it wants to answer in `answer`.
+The reply is NAME.json: {"answer": ...} or {"error": traceback}.
 """
 
 import json
@@ -15,6 +15,7 @@ import bpy
 
 FOLDER = Path(os.environ["RELAY_PROBE"])
 INTERVAL_S = 0.02
+CONTEXT: Any = bpy.context
 
 
 def _serve() -> float:
@@ -30,12 +31,12 @@ def _serve() -> float:
 def _run(code: str) -> dict[str, Any]:
     scope: dict[str, Any] = {"bpy": bpy, "answer": None}
     try:
-        with bpy.context.temp_override(window=bpy.context.window_manager.windows[0]):
+        with CONTEXT.temp_override(window=CONTEXT.window_manager.windows[0]):
             exec(compile(code, "<request>", "exec"), scope)
-    except Exception:  # whatever it is, the test wants to see it
+    except Exception:  # noqa: BLE001 - whatever it is, the test wants to see it
         return {"error": traceback.format_exc()}
     return {"answer": scope["answer"]}
 
 
-bpy.context.preferences.view.show_splash = False  # it would eat keys
+CONTEXT.preferences.view.show_splash = False  # it would eat keys
 bpy.app.timers.register(_serve, persistent=True)

@@ -117,3 +117,53 @@ def test_ctrl_s_hands_the_file_over_and_the_panel_shows_the_job(
     thumbnail = shutil.copy(THUMBNAIL, tmp_path / "thumb.jpg")
     play.say({"event": "thumbnail", "job": command["job"], "frame": 1, "path": str(thumbnail)})
     window.screenshot(artefact("panel-rendering"))
+
+
+def many_jobs(command: dict[str, Any], tmp_path: Path) -> list[dict[str, Any]]:
+    """A list as it looks in the middle of a day's work, the given job in its midst."""
+
+    def other(number: int, title: str, state: str, **more: Any) -> dict[str, Any]:
+        return job_event(command, state, **{"job": f"{number:032x}", "title": title, "created": 2e9 - number, **more})
+
+    return [
+        other(1, "hero_still.blend", "uploading", sent_bytes=17_000_000, total_bytes=27_000_000, rate=12e6, total=1),
+        job_event(
+            command, "rendering", frames="1-48", total=48, done=12, delivered=11, fraction=0.27, eta_s=192.0, frame=13,
+            sample=129, samples=256, blender="5.2.2", created=2e9 - 2,
+        ),
+        other(3, "shot_030.blend", "queued", total=120),
+        other(4, "shot_010.blend", "done", total=48, done=48, delivered=48, fraction=1.0),
+        other(
+            5, "test_fx.blend", "failed", total=20, done=17, failed=3, fraction=0.85, blender="4.3.2",
+            text="3 frames failed: the simulation cache of Smoke is missing.",
+            notices=["This scene asks for a GPU; this node has none, so it renders on the CPU."],
+        ),
+    ]  # fmt: skip
+
+
+def test_a_day_of_jobs(window: BlenderWindow, play: Play, tmp_path: Path, artefact: Callable[[str], Path]) -> None:
+    # GIVEN a window whose save has become a job
+    show_tab(window)
+    use_play(window, play, tmp_path / "play")
+    play.say(CONNECTED)
+    change(window)
+    window.key("ctrl+s")
+    (command,) = wait_for(lambda: play.commands("render"), "the job")
+
+    # WHEN the client tells of more jobs, in every state
+    play.say(*many_jobs(command, tmp_path))
+    play.say({"event": "thumbnail", "job": command["job"], "frame": 12, "path": str(THUMBNAIL)})
+    play.say({"event": "delivered", "job": command["job"], "frame": 12, "path": str(THUMBNAIL)})
+    wait_for(lambda: len(state(window)["rows"]) == 5, "the rows")
+
+    # THEN they stand in the list, the newest first, and the artist's job stays the selected one
+    shown = state(window)
+    assert shown["titles"][0] == "hero_still.blend"
+    assert shown["rows"] == list(shown["jobs"])
+    assert shown["selected"] == command["job"]
+    assert shown["index"] == 1
+    window.screenshot(artefact("panel-jobs"))
+
+    for index, name in ((0, "uploading"), (3, "done"), (4, "failed")):
+        window.run(f"bpy.context.window_manager.relay_render_selected = {index}")
+        window.screenshot(artefact(f"panel-{name}"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A Blender in a window that nobody sees, used as a person would: keys and mouse through X, looks through screenshots."""
+"""A Blender in a window that nobody sees, used as a person would: keys and mouse through X, pictures of its screen."""
 
 import itertools
 import json
@@ -80,18 +80,31 @@ class BlenderWindow:
         self.xdotool("mousemove", "400", "400", "key", "--clearmodifiers", keys)
 
     def screenshot(self, path: Path) -> Path:
-        """Photograph the screen after Blender has drawn everything it has to."""
-        self.run("bpy.ops.wm.redraw_timer(type='DRAW_WIN_SWAP', iterations=2)")
+        """Photograph the screen once it stands still: panels glide to their places."""
+        self.run("bpy.ops.wm.redraw_timer(type='DRAW_WIN_SWAP', iterations=1)")
+        pictures = [self._photograph()]
+
+        def stands_still() -> bool:
+            pictures.append(self._photograph())
+            return pictures[-1] == pictures[-2]
+
+        wait_for(stands_still, "the screen to stand still")
         path.parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["import", "-window", "root", str(path)], env=self._environment, check=True, timeout=30)
+        path.write_bytes(pictures[-1])
         return path
+
+    def _photograph(self) -> bytes:
+        command = ["import", "-window", "root", "-define", "png:exclude-chunks=date,time", "png:-"]
+        return subprocess.run(command, env=self._environment, check=True, capture_output=True, timeout=30).stdout
 
     def log(self) -> str:
         return (self._folder / "blender.log").read_text(encoding="utf-8", errors="replace")
 
 
 @contextmanager
-def blender_window(program: str, folder: Path, environment: Mapping[str, str], *arguments: str) -> Iterator[BlenderWindow]:
+def blender_window(
+    program: str, folder: Path, environment: Mapping[str, str], *arguments: str
+) -> Iterator[BlenderWindow]:
     """Blender with a window, ready for keys. `environment` has its DISPLAY and BLENDER_USER_RESOURCES."""
     folder.mkdir(parents=True)
     environment = {**environment, "RELAY_PROBE": str(folder)}

@@ -11,21 +11,26 @@
 
 import errno
 import hashlib
+import mmap
 import os
 import shutil
 from pathlib import Path
 
+from addon.protocol import blendfile
 from addon.protocol.messages import JobSpec, Refusal
 from addon.protocol.transfer import Incoming
 
 from . import pictures
 from .errors import RequestRefused
 from .executors.base import WrittenFile
-from .job_store import NewOutput
+from .job_store import PICTURE, RESULT, NewOutput
 from .jobs import Task
 
 DIGEST_BYTES = 16
 """128 bits: enough against accidents, and against forgery as long as a client can only harm its own jobs."""
+
+ABANDONED_S = 7 * 86400.0
+"""An upload that nobody went on with for a week will not be."""
 
 _READ_BYTES = 1 << 20
 
@@ -62,9 +67,36 @@ class FileStore:
             raise disk_full(free, size)
         return Upload(part, self.file(digest), digest, size)
 
+    def inspect(self, digest: str) -> blendfile.BlendHeader:
+        """Return what a file says of itself, after checking that all of it is there. Reads it: call it in a thread.
+
+        Raises blendfile.NotABlend or blendfile.TruncatedBlend.
+        """
+        with self.file(digest).open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
+            blendfile.check_complete(view)
+            return blendfile.read_header(view[: blendfile.HEAD_BYTES])
+
     def drop_file(self, digest: str) -> None:
         """Delete a file that no job needs."""
         self.file(digest).unlink(missing_ok=True)
+
+    def sweep(self, jobs: set[str], digests: set[str], now: float) -> None:
+        """Delete what crashes left behind: folders of unknown jobs, files that no job needs, uploads given up long ago.
+
+        `now` is in seconds since the epoch. Only while no upload runs.
+        """
+        for folder in self._jobs.iterdir():
+            if folder.name not in jobs:
+                shutil.rmtree(folder, ignore_errors=True)
+        for path in [*self._files.iterdir(), *self._incoming.iterdir()]:
+            if path.name not in digests and now - path.stat().st_mtime > ABANDONED_S:
+                path.unlink(missing_ok=True)
+
+    def refusal(self, error: OSError, size: int) -> RequestRefused:
+        """Return the artist's sentence for a file of `size` bytes that could not be stored."""
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return disk_full(shutil.disk_usage(self._files).free, size)
+        return RequestRefused(Refusal.STORAGE, f"The node cannot store the file: {error.strerror}.")
 
     # Jobs
 
@@ -81,15 +113,10 @@ class FileStore:
         target = self.blend(spec)
         target.parent.mkdir(parents=True, exist_ok=True)
         self._outputs(spec.job).mkdir(exist_ok=True)
-        if target.exists():
-            return
         try:
-            os.link(self.file(spec.digest), target)
-        except OSError:  # A file system without hard links, or too many of them.
-            try:
-                shutil.copyfile(self.file(spec.digest), target)
-            except OSError as error:
-                raise translate(error, spec.size, self._jobs) from error
+            link_or_copy(self.file(spec.digest), target)
+        except OSError as error:
+            raise self.refusal(error, spec.size) from error
 
     def begin_attempt(self, task: Task) -> Path:
         """Return an empty folder for one attempt at a task."""
@@ -99,14 +126,15 @@ class FileStore:
         folder.mkdir(parents=True)
         return folder
 
-    def drop_attempts(self, job: str) -> None:
-        """Delete what attempts left behind; only while none runs."""
-        shutil.rmtree(self.job_folder(job) / "attempts", ignore_errors=True)
+    def drop_attempt(self, folder: Path) -> None:
+        """Delete what an attempt left behind, when nothing reads it any more."""
+        shutil.rmtree(folder, ignore_errors=True)
 
-    def keep_outputs(self, task: Task, files: tuple[WrittenFile, ...]) -> list[NewOutput]:
-        """Verify what an attempt wrote and move it to the job's outputs. Reads every byte: call it in a thread.
+    def keep_outputs(self, task: Task, files: tuple[WrittenFile, ...], for_movie: bool) -> list[NewOutput]:
+        """Verify what an attempt wrote and put it among the job's outputs. Reads every byte: call it in a thread.
 
-        Raises pictures.IncompletePicture, or OSError when the disk does not take it.
+        The attempt's own copy stays until `drop_attempt`: Blender still reads it to make a preview. `for_movie`: the
+        scene's own pictures are not for the artist. Raises pictures.IncompletePicture, or OSError for a full disk.
         """
         kept = []
         for number, written in enumerate(files):
@@ -114,8 +142,9 @@ class FileStore:
             stored = f"{task.position}-{number}{written.path.suffix}"
             size, digest = digest_of(written.path)
             sync(written.path)
-            written.path.replace(self._outputs(task.job) / stored)
-            kept.append(NewOutput(written.directory, written.name, size, digest, stored))
+            link_or_copy(written.path, self._outputs(task.job) / stored)
+            kind = PICTURE if for_movie and not written.directory else RESULT
+            kept.append(NewOutput(written.directory, written.name, size, digest, stored, kind))
         sync(self._outputs(task.job))
         return kept
 
@@ -190,6 +219,15 @@ def digest_of(path: Path) -> tuple[int, str]:
         return file.tell(), digest.hexdigest()
 
 
+def link_or_copy(source: Path, target: Path) -> None:
+    """Make `target` the same file as `source`, by a copy where the file system has no hard links; replaces `target`."""
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
 def sync(path: Path) -> None:
     """Wait until a file, or a folder's entries, are on disk."""
     if path.is_dir() and os.name == "nt":
@@ -199,13 +237,6 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def translate(error: OSError, size: int, folder: Path) -> Exception:
-    """Return what to raise instead of `error`: the artist's sentence when the disk is full."""
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-        return error
-    return disk_full(shutil.disk_usage(folder).free, size)
 
 
 def disk_full(free: int, needed: int) -> RequestRefused:

@@ -21,6 +21,8 @@ from .jobs import Job, Task, TaskState
 
 MIGRATIONS = (
     """
+    CREATE TABLE node (id TEXT NOT NULL);
+    INSERT INTO node VALUES (lower(hex(randomblob(16))));
     CREATE TABLE jobs (
         job TEXT PRIMARY KEY,
         owner TEXT NOT NULL,
@@ -30,7 +32,6 @@ MIGRATIONS = (
         text TEXT NOT NULL,
         notices TEXT NOT NULL,           -- JSON list
         blender TEXT,
-        movie INTEGER NOT NULL,
         arrived INTEGER NOT NULL,        -- order of arrival
         finished REAL                    -- seconds since the epoch, NULL while unfinished
     );
@@ -65,6 +66,7 @@ MIGRATIONS = (
 """Numbered by position; PRAGMA user_version says how many have run."""
 
 RESULT, PICTURE = "result", "picture"
+"""What an output is: something that travels to the artist, or a frame that becomes part of a movie."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,8 @@ class NewOutput:
     size: int
     digest: str
     stored: str
+    kind: str
+    """RESULT or PICTURE."""
 
 
 class JobStore:
@@ -89,6 +93,11 @@ class JobStore:
         self._db.execute("PRAGMA foreign_keys=ON")
         self._migrate()
 
+    @property
+    def node_id(self) -> str:
+        """32 hexadecimal digits, made up once: how clients know this node again under another address."""
+        return str(self._db.execute("SELECT id FROM node").fetchone()[0])
+
     def close(self) -> None:
         """Close the database."""
         self._db.close()
@@ -100,9 +109,9 @@ class JobStore:
         rows = ((job.id, position, frame, TaskState.PENDING) for position, frame in enumerate(frames))
         with self._transaction():
             self._db.execute(
-                "INSERT INTO jobs SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, COALESCE(MAX(arrived), 0) + 1, NULL FROM jobs",
+                "INSERT INTO jobs SELECT ?, ?, ?, ?, ?, ?, ?, ?, COALESCE(MAX(arrived), 0) + 1, NULL FROM jobs",
                 (job.id, job.owner, json.dumps(asdict(job.spec)), job.spec.digest, job.state, job.text,
-                 json.dumps(job.notices), job.blender, job.movie),
+                 json.dumps(job.notices), job.blender),
             )  # fmt: skip
             self._db.executemany("INSERT INTO tasks (job, position, frame, state) VALUES (?, ?, ?, ?)", rows)
 
@@ -110,8 +119,8 @@ class JobStore:
         """Store what may change about a job; `finished` is the time, in seconds since the epoch, when it ended."""
         with self._transaction():
             self._db.execute(
-                "UPDATE jobs SET state=?, text=?, notices=?, blender=?, movie=?, finished=? WHERE job=?",
-                (job.state, job.text, json.dumps(job.notices), job.blender, job.movie, finished, job.id),
+                "UPDATE jobs SET state=?, text=?, notices=?, blender=?, finished=? WHERE job=?",
+                (job.state, job.text, json.dumps(job.notices), job.blender, finished, job.id),
             )
 
     def load(self) -> list[Job]:
@@ -119,7 +128,7 @@ class JobStore:
         with self._transaction():
             self._db.execute("UPDATE tasks SET state='pending' WHERE state='rendering'")
             self._db.execute("UPDATE jobs SET state='queued' WHERE state IN ('rendering', 'encoding')")
-        rows = self._db.execute("SELECT owner, spec, state, text, notices, blender, movie FROM jobs ORDER BY arrived")
+        rows = self._db.execute("SELECT owner, spec, state, text, notices, blender FROM jobs ORDER BY arrived")
         return [self._job(*row) for row in rows.fetchall()]
 
     def forget(self, job: str) -> None:
@@ -127,10 +136,10 @@ class JobStore:
         with self._transaction():
             self._db.execute("DELETE FROM jobs WHERE job=?", (job,))
 
-    def jobs_needing(self, digest: str) -> int:
-        """Count the jobs that may still read the file `digest`."""
-        query = "SELECT COUNT(*) FROM jobs WHERE digest=? AND state IN ('queued', 'rendering', 'encoding', 'failed')"
-        return int(self._db.execute(query, (digest,)).fetchone()[0])
+    def needed_digests(self) -> set[str]:
+        """Return the files that unfinished or failed jobs may still read."""
+        rows = self._db.execute("SELECT digest FROM jobs WHERE state IN ('queued', 'rendering', 'encoding', 'failed')")
+        return {str(row[0]) for row in rows}
 
     def finished_before(self, moment: float) -> list[str]:
         """Return the jobs that ended before `moment`, in seconds since the epoch."""
@@ -148,9 +157,8 @@ class JobStore:
         return [Task(*row) for row in rows]
 
     def add_movie(self, job: Job) -> None:
-        """Add the task that makes the movie, behind all frames, and note that the job is one."""
+        """Add the task that makes the movie, behind all frames; once is enough."""
         with self._transaction():
-            self._db.execute("UPDATE jobs SET movie=1 WHERE job=?", (job.id,))
             self._db.execute(
                 "INSERT OR IGNORE INTO tasks (job, position, frame, state) VALUES (?, ?, NULL, 'pending')",
                 (job.id, job.total),
@@ -180,9 +188,9 @@ class JobStore:
 
     # Outputs
 
-    def finish(self, task: Task, seconds: float, outputs: Iterable[NewOutput], kind: str) -> None:
+    def finish(self, task: Task, seconds: float, outputs: Iterable[NewOutput]) -> None:
         """Store that a task is done, together with what it wrote; replaces outputs of an earlier attempt."""
-        rows = [(task.job, task.position, task.frame, *_columns(output), kind) for output in outputs]
+        rows = [(task.job, task.position, task.frame, *_columns(output)) for output in outputs]
         with self._transaction():
             self._db.execute("DELETE FROM outputs WHERE job=? AND position=?", (task.job, task.position))
             self._db.executemany(
@@ -216,6 +224,11 @@ class JobStore:
         with self._transaction():
             self._db.execute("UPDATE outputs SET delivered=1 WHERE id=?", (_number(output),))
 
+    def undelivered(self, job: str) -> int:
+        """Count the tasks of a job with results that the artist has not acknowledged."""
+        query = "SELECT COUNT(DISTINCT position) FROM outputs WHERE job=? AND delivered=0 AND kind='result'"
+        return int(self._db.execute(query, (job,)).fetchone()[0])
+
     def pictures(self, job: str) -> list[tuple[int, str]]:
         """Return (frame, stored) of the frames that a movie is made of, in order; the first picture of each frame."""
         rows = self._db.execute(
@@ -227,10 +240,10 @@ class JobStore:
 
     # Inside
 
-    def _job(self, owner: str, spec: str, state: str, text: str, notices: str, blender: str | None, movie: int) -> Job:
+    def _job(self, owner: str, spec: str, state: str, text: str, notices: str, blender: str | None) -> Job:
         job = Job(
             spec=build(JobSpec, json.loads(spec)), owner=owner, total=0, state=JobState(state), text=text,
-            notices=tuple(json.loads(notices)), blender=blender, movie=bool(movie),
+            notices=tuple(json.loads(notices)), blender=blender,
         )  # fmt: skip
         job.total = len(parse_frames(job.spec.frames))
         self.refresh(job)
@@ -244,8 +257,9 @@ class JobStore:
         ).fetchall()
         job.frames = Counter({TaskState(state): count for state, count, _ in counted})
         job.seconds = sum(seconds for state, _, seconds in counted if state == TaskState.DONE)
-        waiting = "SELECT COUNT(*) FROM outputs WHERE job=? AND delivered=0 AND kind='result'"
-        job.undelivered = int(self._db.execute(waiting, (job.id,)).fetchone()[0])
+        movie = self._db.execute("SELECT state FROM tasks WHERE job=? AND frame IS NULL", (job.id,)).fetchone()
+        job.movie = None if movie is None else TaskState(movie[0])
+        job.undelivered = self.undelivered(job.id)
 
     def _migrate(self) -> None:
         version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
@@ -260,8 +274,8 @@ class JobStore:
         return self._db
 
 
-def _columns(output: NewOutput) -> tuple[str, str, int, str, str]:
-    return output.directory, output.name, output.size, output.digest, output.stored
+def _columns(output: NewOutput) -> tuple[str, str, int, str, str, str]:
+    return output.directory, output.name, output.size, output.digest, output.stored, output.kind
 
 
 def _number(output: str) -> int:

@@ -82,13 +82,15 @@ class Job:
     text: str = ""
     notices: tuple[str, ...] = ()
     blender: str | None = None
-    movie: bool = False
-    """Its frames are pictures on the node, of which a movie is made at the end."""
+    movie: TaskState | None = None
+    """Where the movie stands that is made of the frames at the end; None: the frames themselves are what is wanted."""
     frames: Counter[TaskState] = field(default_factory=Counter)
     """Frames by state; the movie's task is not among them."""
     seconds: float = 0.0
     """Render time of the finished frames, summed."""
     undelivered: int = 0
+    preview: tuple[int, bytes] | None = None
+    """Frame and JPEG of the newest small picture; not kept over a restart."""
     running: dict[int, Running] = field(default_factory=dict)
     """By position."""
 

@@ -15,7 +15,6 @@ import typing
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from . import messages
 from .errors import LocalProtocolError, RemoteProtocolError
 from .limits import MAX_HEADER_BYTES
 from .messages import ClientMessage, Message, NodeMessage, Piece, Preview
@@ -112,7 +111,7 @@ def _decoder(hint: Any) -> Callable[[object], Any]:
 
 
 def _dataclass_decoder(kind: type) -> Callable[[object], Any]:
-    hints = typing.get_type_hints(kind, vars(messages))
+    hints = typing.get_type_hints(kind)
     fields = [(field.name, _decoder(hints[field.name]), _is_required(field)) for field in dataclasses.fields(kind)]
 
     def decode(value: object) -> Any:

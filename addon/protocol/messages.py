@@ -50,6 +50,7 @@ class Refusal(enum.StrEnum):
     NO_BLENDER = "no-blender"
     UNKNOWN_JOB = "unknown-job"
     DISK_FULL = "disk-full"
+    STORAGE = "storage"
 
 
 # Both ways
@@ -214,6 +215,8 @@ class Welcome:
 
     protocol: int
     version: str
+    id: str
+    """The node for programs, whatever address it has; 32 hexadecimal digits."""
     node: str
     """The machine's name, for people."""
     blenders: tuple[str, ...]
@@ -257,7 +260,7 @@ class JobStatus:
     done: int
     failed: int
     undelivered: int
-    """Outputs that the client has not acknowledged."""
+    """Frames (and the movie) with outputs that the client has not acknowledged."""
     fraction: float
     """0 to 1, the running frames' parts included."""
     eta_s: float | None

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The DEALER socket to the node: hello, heartbeats, and noticing when the other side is gone."""
+
+import asyncio
+import enum
+import logging
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import zmq
+import zmq.asyncio
+
+from ..protocol import codec
+from ..protocol.address import Address
+from ..protocol.errors import RemoteProtocolError
+from ..protocol.limits import HEARTBEAT_S, MAX_MESSAGE_BYTES, SILENCE_S
+from ..protocol.messages import ClientMessage, Hello, NodeMessage, Ping, Refusal, Refused, Welcome
+
+log = logging.getLogger(__name__)
+
+DIAL_S = 2.0
+"""How long a plain TCP connection may take before the node counts as unreachable."""
+
+_ZMQ_HEARTBEAT_MS = 500
+
+
+class State(enum.StrEnum):
+    """What the artist sees of the connection."""
+
+    NONE = "none"
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    REFUSED = "refused"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """A state, what is known of the node, and one sentence."""
+
+    state: State
+    address: Address | None
+    welcome: Welcome | None
+    text: str
+
+
+class Connection:
+    """One node at a time. `on_news` hears of states, `on_message` gets everything that comes after the welcome."""
+
+    def __init__(
+        self, hello: Hello, on_news: Callable[[News], None], on_message: Callable[[NodeMessage, codec.Buffer], None]
+    ) -> None:
+        self._hello = hello
+        self._on_news = on_news
+        self._on_message = on_message
+        self._context = zmq.asyncio.Context()
+        self._socket: zmq.asyncio.Socket | None = None
+        self._address: Address | None = None
+        self._address_changed = asyncio.Event()
+        self._news = News(State.NONE, None, None, "")
+
+    @property
+    def connected(self) -> bool:
+        """Whether the node has welcomed us and was heard of lately."""
+        return self._news.state == State.CONNECTED
+
+    @property
+    def news(self) -> News:
+        """The newest state."""
+        return self._news
+
+    def configure(self, address: Address | None) -> None:
+        """Talk to this node from now on; None: to nobody."""
+        if address != self._address or self._news.state == State.REFUSED:
+            self._address = address
+            self._address_changed.set()
+
+    def send(self, message: ClientMessage, payload: codec.Buffer | None = None) -> None:
+        """Queue a message. Without a connection it is dropped: whoever sends starts anew when there is one."""
+        if self._socket is None or not (self.connected or isinstance(message, Hello)):
+            return
+        # Never blocks: transfers keep to their credit, and what else is sent is little.
+        self._socket.send_multipart(codec.encode(message, payload), zmq.NOBLOCK, copy=payload is None)
+
+    async def run(self) -> None:
+        """Keep the connection until cancelled."""
+        try:
+            while True:
+                self._address_changed.clear()
+                await self._serve_address()
+        finally:
+            self._close_socket()
+            self._context.term()
+
+    async def _serve_address(self) -> None:
+        """Talk to the current address until it changes."""
+        if self._address is None:
+            self._tell(State.NONE, None, "No node yet: type its address in the preferences.")
+            await self._address_changed.wait()
+            return
+        self._tell(State.CONNECTING, None, f"Connecting to {self._address}.")
+        changed = asyncio.create_task(self._address_changed.wait())
+        try:
+            while not changed.done():
+                talk = asyncio.create_task(self._talk(self._address))
+                await asyncio.wait({talk, changed}, return_when=asyncio.FIRST_COMPLETED)
+                if not talk.done():
+                    talk.cancel()
+                await asyncio.gather(talk, return_exceptions=True)
+                self._close_socket()
+                if talk.done() and not talk.cancelled() and (error := talk.exception()) is not None:
+                    raise error
+        finally:
+            changed.cancel()
+
+    async def _talk(self, address: Address) -> None:
+        """One connection, from its hello to the moment when it has to be made anew."""
+        self._socket = self._open_socket(address)
+        self.send(self._hello)
+        now = heard = pinged = asyncio.get_running_loop().time()
+        while True:
+            if self.connected and now - pinged >= HEARTBEAT_S:
+                self.send(Ping())
+                pinged = now
+            frames = await self._receive()
+            now = asyncio.get_running_loop().time()
+            if frames is not None:
+                heard = now
+                if not self._handle(frames, address):
+                    return
+            elif now - heard > SILENCE_S:
+                self._tell(State.LOST, None, await diagnose(address))
+                return
+            if self._news.state == State.REFUSED:
+                await asyncio.Event().wait()  # Until the artist changes something.
+
+    async def _receive(self) -> list[codec.Buffer] | None:
+        """The next message, or None when nothing came for a heartbeat's time."""
+        assert self._socket is not None
+        if not await self._socket.poll(int(HEARTBEAT_S * 1000)):
+            return None
+        return [frame.buffer for frame in await self._socket.recv_multipart(copy=False)]
+
+    def _handle(self, frames: list[codec.Buffer], address: Address) -> bool:
+        """Take a message in; False when the connection has to be made anew."""
+        try:
+            message, payload = codec.decode_from_node(frames)
+        except RemoteProtocolError as error:
+            log.warning("%s: %s", address, error)
+            return True
+        if isinstance(message, Welcome):
+            self._tell(State.CONNECTED, message, _describe(message))
+        elif isinstance(message, Refused) and message.reason == Refusal.HELLO_FIRST:
+            return False
+        elif isinstance(message, Refused) and message.reason == Refusal.VERSION:
+            self._tell(State.REFUSED, None, message.text)
+        else:
+            self._on_message(message, payload)
+        return True
+
+    def _open_socket(self, address: Address) -> zmq.asyncio.Socket:
+        opened = self._context.socket(zmq.DEALER)
+        opened.setsockopt(zmq.LINGER, 0)
+        opened.setsockopt(zmq.IPV6, 1)
+        opened.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
+        opened.setsockopt(zmq.HEARTBEAT_IVL, _ZMQ_HEARTBEAT_MS)
+        opened.setsockopt(zmq.HEARTBEAT_TIMEOUT, 3 * _ZMQ_HEARTBEAT_MS)
+        opened.setsockopt(zmq.RECONNECT_IVL, 100)
+        opened.setsockopt(zmq.RECONNECT_IVL_MAX, 2000)
+        opened.connect(address.endpoint)
+        return opened
+
+    def _close_socket(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+        if self.connected:
+            self._tell(State.CONNECTING, None, f"Connecting to {self._address} again.")
+
+    def _tell(self, state: State, welcome: Welcome | None, text: str) -> None:
+        news = News(state, self._address, welcome, text)
+        if news != self._news:
+            log.info("%s: %s", state, text)
+            self._news = news
+            self._on_news(news)
+
+
+def _describe(welcome: Welcome) -> str:
+    blenders = ", ".join(welcome.blenders) or "no Blender"
+    return f"{welcome.node} renders with Blender {blenders}."
+
+
+async def diagnose(address: Address) -> str:
+    """Say in one sentence why a node does not answer, after trying a plain TCP connection."""
+    try:
+        _, writer = await asyncio.wait_for(asyncio.open_connection(address.host, address.port), DIAL_S)
+    except socket.gaierror:
+        return f"No machine is called {address.host} here: check the address in the preferences."
+    except ConnectionRefusedError:
+        return f"Nothing listens on {address.host} port {address.port}: start the node there with `python -m server`."
+    except (OSError, TimeoutError):
+        return f"{address.host} does not answer: is it on, and does its firewall let port {address.port} in?"
+    writer.close()
+    return f"Something else than a Relay Render node listens on {address.host} port {address.port}."

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the client has promised the artist, on disk: which jobs, from which file, and where their frames go.
+
+One JSON file a job. A job belongs to one process at a time, by a lock beside it: two Blenders share the folder, and when
+one of them ends, frames that come later are taken by the next that starts.
+"""
+
+import dataclasses
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..protocol.codec import build
+from ..protocol.errors import RemoteProtocolError
+from .locks import FileLock
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where one File Output node's directory is on this machine."""
+
+    directory: str
+    folder: str
+
+
+@dataclass(slots=True)
+class Entry:
+    """One job as the artist asked for it, and what became of it."""
+
+    job: str
+    blend: str
+    """Absolute path on this machine."""
+    title: str
+    scene: str | None
+    frames: str
+    group: str
+    folder: str
+    """Absolute; where the scene's own outputs go."""
+    created: float
+    targets: tuple[Target, ...] = ()
+    node: str = ""
+    """Identifier of the node that has accepted it; empty until one has."""
+    address: str = ""
+    """Where that node was, for people."""
+    end: str = ""
+    """Why it will never be accepted: "failed", "cancelled" or "superseded"; empty while it may be."""
+    text: str = ""
+    """One sentence about that."""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether a node has it."""
+        return bool(self.node)
+
+
+class Ledger:
+    """The entries of one folder that belong to this process."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._locks: dict[str, FileLock] = {}
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def adopt(self) -> Iterator[Entry]:
+        """Yield the entries that no other process holds, and hold them from now on."""
+        for path in sorted(self._folder.glob("*.json")):
+            if path.stem not in self._locks and self._hold(path.stem):
+                entry = _read(path)
+                if entry is None:
+                    self.remove(path.stem)
+                else:
+                    yield entry
+
+    def save(self, entry: Entry) -> None:
+        """Put an entry on disk, whole or not at all; a new one is held from now on."""
+        self._hold(entry.job)
+        temporary = self._path(entry.job).with_suffix(".new")
+        with temporary.open("w", encoding="utf-8") as file:
+            json.dump(dataclasses.asdict(entry), file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self._path(entry.job))
+
+    def remove(self, job: str) -> None:
+        """Delete an entry."""
+        self._path(job).unlink(missing_ok=True)
+        lock = self._locks.pop(job, None)
+        if lock is not None:
+            lock.release()
+        self._path(job).with_suffix(".lock").unlink(missing_ok=True)
+
+    def _hold(self, job: str) -> bool:
+        lock = self._locks.get(job) or FileLock(self._path(job).with_suffix(".lock"))
+        if not lock.acquire():
+            return False
+        self._locks[job] = lock
+        return True
+
+    def _path(self, job: str) -> Path:
+        return self._folder / f"{job}.json"
+
+
+def client_id(folder: Path) -> str:
+    """Return this installation's identifier, 32 hexadecimal digits, made up on first use."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "client-id"
+    try:
+        with path.open("x", encoding="ascii") as file:
+            file.write(uuid.uuid4().hex)
+    except FileExistsError:
+        pass
+    return path.read_text("ascii").strip()
+
+
+def _read(path: Path) -> Entry | None:
+    """An entry, or None for a file that is none: a crash of the machine may leave one empty."""
+    try:
+        entry = build(Entry, json.loads(path.read_text("utf-8")))
+    except (ValueError, RemoteProtocolError):
+        return None
+    assert isinstance(entry, Entry)
+    return entry

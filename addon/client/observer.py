@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A look at all jobs of a node, without any of one's own."""
+
+import asyncio
+import contextlib
+import platform
+import uuid
+from collections.abc import AsyncIterator, Callable
+
+from ..protocol.address import Address
+from ..protocol.codec import Buffer
+from ..protocol.messages import ClientMessage, Hello, JobChanged, JobGone, JobStatus, NodeMessage, Ready, Scope
+from ..protocol.version import PROTOCOL, VERSION
+from .connection import Connection, News, State
+from .errors import ClientError
+
+
+class Unreachable(ClientError):
+    """The node does not answer."""
+
+
+class Observer:
+    """The jobs of one node, kept up to date while the connection lasts."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, JobStatus] = {}
+        self.welcome_text = ""
+        self._failure = ""
+        self._complete = False
+        self._changed = asyncio.Event()
+        hello = Hello(PROTOCOL, VERSION, uuid.uuid4().hex, platform.node(), Scope.ALL)
+        self._connection = Connection(hello, self._on_news, self._on_message)
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def at(cls, address: Address) -> AsyncIterator["Observer"]:
+        """Connect, and yield when all jobs are known. Raises Unreachable with the reason."""
+        observer = cls()
+        observer._connection.configure(address)
+        serving = asyncio.create_task(observer._connection.run())
+        try:
+            await observer.until(lambda: observer._complete)
+            yield observer
+        finally:
+            serving.cancel()
+            await asyncio.gather(serving, return_exceptions=True)
+
+    def send(self, message: ClientMessage) -> None:
+        """Ask the node for something."""
+        self._connection.send(message)
+
+    async def news(self) -> None:
+        """Return when something has changed since the last time. Raises Unreachable when the node is lost."""
+        await self._changed.wait()
+        self._changed.clear()
+        if self._failure:
+            raise Unreachable(self._failure)
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Return when `holds()` does. Raises Unreachable when the node is lost."""
+        while not holds():
+            await self.news()
+
+    def _on_news(self, news: News) -> None:
+        if news.state == State.CONNECTED:
+            self.welcome_text = news.text
+        self._failure = news.text if news.state in (State.LOST, State.REFUSED) else ""
+        self._changed.set()
+
+    def _on_message(self, message: NodeMessage, _: Buffer) -> None:
+        match message:
+            case JobChanged(status=status):
+                self.jobs[status.job] = status
+            case JobGone(job=job):
+                self.jobs.pop(job, None)
+            case Ready():
+                self._complete = True
+            case _:
+                return
+        self._changed.set()

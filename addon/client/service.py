@@ -1,0 +1,369 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The client as a whole: takes the artist's commands, keeps the ledger, and tells what happens."""
+
+import asyncio
+import contextlib
+import logging
+import platform
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..protocol.address import InvalidAddress, parse_address
+from ..protocol.codec import Buffer
+from ..protocol.errors import InvalidFrames
+from ..protocol.frame_range import parse_frames
+from ..protocol.messages import (
+    FINISHED,
+    Announce,
+    Cancel,
+    Collect,
+    Forget,
+    Hello,
+    JobChanged,
+    JobGone,
+    JobState,
+    JobStatus,
+    NodeMessage,
+    Output,
+    Piece,
+    Preview,
+    Ready,
+    Refusal,
+    Refused,
+    Retry,
+    Scope,
+)
+from ..protocol.version import PROTOCOL, VERSION
+from .connection import Connection, News, State
+from .delivery import Deliveries
+from .destinations import destination
+from .errors import CannotRead, JobRefused
+from .ledger import Entry, Ledger, Target, client_id
+from .submission import Submission
+from .view import job_line
+
+log = logging.getLogger(__name__)
+
+NEWS_S = 0.1
+"""A job is told of at most this often; the sidebar is not redrawn more often either."""
+
+STALE_PREVIEW_S = 86400.0
+"""A thumbnail that a killed process left behind is deleted after a day; another process may be showing a younger one."""
+
+Tell = Callable[[dict[str, Any]], None]
+
+
+@dataclass(slots=True)
+class _Job:
+    """A job of this artist's: what was asked, what the node says, and what runs here for it."""
+
+    entry: Entry
+    status: JobStatus | None = None
+    submission: Submission | None = None
+    task: "asyncio.Task[None] | None" = None
+    trouble: str = ""
+    previews: list[Path] = field(default_factory=list)
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will happen to it by itself."""
+        if self.entry.end:
+            return True
+        return self.status is not None and self.status.state in FINISHED and not self.status.undelivered
+
+
+class Client:
+    """`data` holds the ledger and the thumbnails; `tell` is called with one event (a dict) at a time."""
+
+    def __init__(self, data: Path, tell: Tell) -> None:
+        self._tell = tell
+        self._ledger = Ledger(data / "jobs")
+        self._previews = data / "previews"
+        self._previews.mkdir(exist_ok=True)
+        self._jobs: dict[str, _Job] = {}
+        self._known: set[str] = set()
+        self._changed: dict[str, _Job] = {}
+        self._news_timer: asyncio.Handle | None = None
+        hello = Hello(PROTOCOL, VERSION, client_id(data), platform.node(), Scope.OWN)
+        self._connection = Connection(hello, self._on_news, self._on_message)
+        self._deliveries = Deliveries(self._connection.send, self._locate, self._on_delivered, self._on_trouble)
+
+    async def run(self, adopt: bool = True) -> None:
+        """Serve until cancelled; with `adopt` also the jobs of processes that have ended."""
+        if adopt:
+            self._adopt()
+        try:
+            await self._connection.run()
+        finally:
+            for job in self._jobs.values():
+                if job.task is not None:
+                    job.task.cancel()
+            self._deliveries.pause()
+
+    def _adopt(self) -> None:
+        for entry in self._ledger.adopt():
+            self._add(entry)
+        for path in self._previews.iterdir():
+            if time.time() - path.stat().st_mtime > STALE_PREVIEW_S:
+                path.unlink(missing_ok=True)
+
+    # Commands
+
+    def configure(self, address: str) -> None:
+        """Talk to this node; "": to none."""
+        try:
+            self._connection.configure(parse_address(address) if address.strip() else None)
+        except InvalidAddress as error:
+            self._connection.configure(None)
+            self._tell({"event": "connection", "state": "refused", "address": address, "node": "", "version": "",
+                        "blenders": [], "text": str(error)})  # fmt: skip
+
+    def render(
+        self, *, job: str, blend: str, title: str, scene: str | None, frames: str, trigger: str, folder: str,
+        keep_older: bool = False, targets: dict[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        """Have a file rendered; a job that is known already is not taken twice."""
+        if job in self._jobs:
+            return
+        supersedes = trigger == "save" and not keep_older
+        entry = Entry(
+            job=job, blend=blend, title=title, scene=scene, frames=frames, folder=folder, created=time.time(),
+            group=f"save {blend}"[:1000] if supersedes else "",
+            targets=tuple(Target(*pair) for pair in (targets or {}).items()),
+        )  # fmt: skip
+        if not re.fullmatch("[0-9a-f]{32}", job) or not Path(blend).is_absolute() or not Path(folder).is_absolute():
+            raise ValueError("a job needs an identifier, and absolute paths")
+        try:
+            parse_frames(frames)
+        except InvalidFrames as error:
+            self._problem(job, str(error))
+            return
+        if supersedes:
+            self._supersede(entry)
+        self._save(entry)
+        self._add(entry)
+
+    def cancel(self, job: str) -> None:
+        """Stop a job."""
+        known = self._jobs.get(job)
+        if known is None or known.entry.end:
+            return
+        if known.entry.accepted:
+            self._connection.send(Cancel(job))
+        else:
+            self._end(known, "cancelled", "Cancelled.")
+
+    def retry(self, job: str) -> None:
+        """Render what failed again."""
+        known = self._jobs.get(job)
+        if known is None:
+            return
+        if known.entry.accepted:
+            self._connection.send(Retry(job))
+        elif known.entry.end:
+            known.entry.end = known.entry.text = ""
+            self._save(known.entry)
+            self._submit(known)
+
+    def clear_finished(self) -> None:
+        """Take finished jobs off the list."""
+        for job in list(self._jobs.values()):
+            if job.over:
+                if job.entry.accepted:
+                    self._connection.send(Forget(job.entry.job))
+                self._forget(job)
+
+    def let_go(self, job: str) -> None:
+        """Drop a job from the ledger without a word to the node, which keeps it on its list."""
+        if job in self._jobs:
+            self._forget(self._jobs[job])
+
+    # Jobs
+
+    def _add(self, entry: Entry) -> None:
+        job = self._jobs[entry.job] = _Job(entry)
+        self._news_of(job)
+        if entry.accepted:
+            self._collect(job)
+        elif not entry.end:
+            self._submit(job)
+
+    def _submit(self, job: _Job) -> None:
+        job.submission = Submission(
+            job.entry, self._connection.send, lambda: self._connection.connected, lambda: self._news_of(job)
+        )
+        job.task = asyncio.get_running_loop().create_task(self._bring(job, job.submission))
+
+    async def _bring(self, job: _Job, submission: Submission) -> None:
+        try:
+            await submission.run()
+        except (CannotRead, JobRefused) as error:
+            self._end(job, "failed", str(error))
+        except OSError as error:
+            self._end(job, "failed", f"{job.entry.blend} cannot be read: {error.strerror}.")
+
+    def _accepted(self, job: _Job) -> None:
+        """The node has the job: from now on it is the node's to keep."""
+        welcome, address = self._connection.news.welcome, self._connection.news.address
+        assert welcome is not None
+        job.entry.node, job.entry.address = welcome.id, str(address)
+        self._save(job.entry)
+        self._collect(job)
+
+    def _collect(self, job: _Job) -> None:
+        welcome = self._connection.news.welcome
+        if welcome is not None and job.entry.node == welcome.id:
+            self._connection.send(Collect(job.entry.job))
+
+    def _supersede(self, newer: Entry) -> None:
+        for job in self._jobs.values():
+            if job.entry.group == newer.group and not job.entry.accepted and not job.entry.end:
+                self._end(job, "superseded", "A newer save took its place.")
+
+    def _end(self, job: _Job, end: str, text: str) -> None:
+        """Close a job that no node has."""
+        if job.task is not None and job.task is not asyncio.current_task():
+            job.task.cancel()
+        job.submission = job.task = None
+        job.entry.end, job.entry.text = end, text
+        self._save(job.entry)
+        self._news_of(job)
+
+    def _forget(self, job: _Job) -> None:
+        self._deliveries.give_up(job.entry.job)
+        self._changed.pop(job.entry.job, None)
+        del self._jobs[job.entry.job]
+        self._ledger.remove(job.entry.job)
+        for path in job.previews:
+            path.unlink(missing_ok=True)
+        self._tell({"event": "forgotten", "job": job.entry.job})
+
+    def _save(self, entry: Entry) -> None:
+        try:
+            self._ledger.save(entry)
+        except OSError as error:  # The job goes on; only a crash before its end could lose it now.
+            self._problem(entry.job, f"The list of jobs cannot be written: {error.strerror}.")
+
+    # The node's side
+
+    def _on_news(self, news: News) -> None:
+        welcome = news.welcome
+        self._tell({
+            "event": "connection", "state": str(news.state), "address": str(news.address or ""), "text": news.text,
+            "node": welcome.node if welcome else "", "version": welcome.version if welcome else "",
+            "blenders": list(welcome.blenders) if welcome else [],
+        })  # fmt: skip
+        self._known.clear()
+        for job in self._jobs.values():
+            if job.submission is not None:
+                job.submission.link_changed()
+            elif news.state == State.CONNECTED and job.entry.accepted:
+                self._collect(job)
+        if news.state != State.CONNECTED:
+            self._deliveries.pause()
+
+    def _on_message(self, message: NodeMessage, payload: Buffer) -> None:
+        match message:
+            case Piece():
+                self._deliveries.piece(message, payload)
+            case JobChanged(status=status):
+                self._known.add(status.job)
+                self._on_status(status)
+            case Announce(outputs=outputs):
+                for output in outputs:
+                    if output.job in self._jobs:
+                        self._deliveries.announce(output)
+            case Preview(job=name, frame=frame):
+                self._on_preview(name, frame, payload)
+            case JobGone(job=name):
+                self._on_gone(name)
+            case Ready():
+                self._on_ready()
+            case Refused(reason=Refusal.UNKNOWN_JOB, about=name):
+                self._on_gone(name)
+            case _:
+                pass
+        self._to_submissions(message)
+
+    def _to_submissions(self, message: NodeMessage) -> None:
+        for job in list(self._jobs.values()):
+            if job.submission is not None:
+                job.submission.receive(message)
+
+    def _on_status(self, status: JobStatus) -> None:
+        job = self._jobs.get(status.job)
+        if job is None:
+            return
+        job.status = status
+        if not job.entry.accepted:
+            self._accepted(job)
+        job.submission = None
+        if status.state == JobState.SUPERSEDED:
+            self._deliveries.give_up(status.job)
+        self._news_of(job)
+
+    def _on_ready(self) -> None:
+        """The node has named all jobs that it knows: what it accepted and did not name now, it has lost."""
+        welcome = self._connection.news.welcome
+        for job in list(self._jobs.values()):
+            if welcome is not None and job.entry.node == welcome.id and job.entry.job not in self._known:
+                self._on_gone(job.entry.job)
+
+    def _on_gone(self, name: str) -> None:
+        job = self._jobs.get(name)
+        if job is None or not job.entry.accepted:
+            return
+        if job.over:
+            self._forget(job)
+        else:
+            job.entry.node = ""
+            self._end(job, "failed", "The node does not know this job any more: press Retry to send it again.")
+
+    def _on_preview(self, name: str, frame: int, payload: Buffer) -> None:
+        job = self._jobs.get(name)
+        if job is None:
+            return
+        path = self._previews / f"{name}-{time.time_ns()}.jpg"
+        with contextlib.suppress(OSError):  # A thumbnail that cannot be kept is no reason to trouble anybody.
+            path.write_bytes(payload)
+            job.previews.append(path)
+            self._tell({"event": "thumbnail", "job": name, "frame": frame, "path": str(path)})
+        while len(job.previews) > 2:  # The newest, and the one that the window may still be reading.
+            job.previews.pop(0).unlink(missing_ok=True)
+
+    # Frames
+
+    def _locate(self, output: Output) -> Path:
+        entry = self._jobs[output.job].entry
+        targets = {target.directory: target.folder for target in entry.targets}
+        return destination(Path(entry.folder), targets, output.directory, output.name)
+
+    def _on_delivered(self, output: Output, path: Path) -> None:
+        self._tell({"event": "delivered", "job": output.job, "frame": output.frame, "path": str(path)})
+
+    def _on_trouble(self, output: Output, text: str) -> None:
+        job = self._jobs.get(output.job)
+        if job is not None and job.trouble != text:
+            job.trouble = text
+            self._news_of(job)
+
+    # Telling
+
+    def _news_of(self, job: _Job) -> None:
+        self._changed[job.entry.job] = job
+        if self._news_timer is None:
+            self._news_timer = asyncio.get_running_loop().call_soon(self._send_news)
+
+    def _send_news(self) -> None:
+        changed, self._changed = self._changed, {}
+        for job in changed.values():
+            upload = job.submission.progress if job.submission else None
+            self._tell(job_line(job.entry, job.status, upload, job.trouble))
+        self._news_timer = asyncio.get_running_loop().call_later(NEWS_S, self._send_news) if changed else None
+
+    def _problem(self, job: str | None, text: str) -> None:
+        self._tell({"event": "problem", "job": job, "text": text})

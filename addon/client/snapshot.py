@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The saved file as it is now, whatever Blender does to its name meanwhile.
+
+Blender saves into a new file and renames it into place, so an open file stays the save it was when it was opened.
+"""
+
+import hashlib
+import mmap
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+from .errors import CannotRead
+
+DIGEST_BYTES = 16
+
+
+class Snapshot:
+    """One save, readable until it is garbage: pieces that ZeroMQ still sends keep the memory map alive."""
+
+    def __init__(self, path: Path) -> None:
+        """Open `path`. Raises CannotRead."""
+        try:
+            file = _open_shared(path)
+        except FileNotFoundError:
+            raise CannotRead(f"{path} is not there any more: save it again.") from None
+        except OSError as error:
+            raise CannotRead(f"{path} cannot be read: {error.strerror}.") from error
+        with file:
+            self.size = os.fstat(file.fileno()).st_size
+            if self.size == 0:
+                raise CannotRead(f"{path} is empty: save it again in Blender.")
+            self.bytes = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+    def digest(self) -> str:
+        """BLAKE2b-128 of all bytes, in hex. Reads the whole file: call it in a thread."""
+        return hashlib.blake2b(self.bytes, digest_size=DIGEST_BYTES).hexdigest()
+
+
+def _open_shared(path: Path) -> BinaryIO:
+    """Open for reading without standing in the way of Blender's next save."""
+    if os.name != "nt":
+        return path.open("rb")
+    return _open_share_delete(path)
+
+
+def _open_share_delete(path: Path) -> BinaryIO:
+    """Windows: Python's own open() lacks FILE_SHARE_DELETE, so that Blender could not rename the file while it is open.
+
+    CreateFileW with all three share flags allows renaming and deleting (Microsoft's documentation of CreateFileW,
+    "dwShareMode"); untested here.
+    """
+    import ctypes  # noqa: PLC0415  (only Windows has what is used of it)
+    import msvcrt  # noqa: PLC0415
+
+    generic_read, open_existing, attribute_normal = 0x80000000, 3, 0x80
+    share_read_write_delete = 0x1 | 0x2 | 0x4
+    create_file = ctypes.windll.kernel32.CreateFileW  # type: ignore[attr-defined, unused-ignore]
+    create_file.restype = ctypes.c_void_p
+    handle = create_file(str(path), generic_read, share_read_write_delete, None, open_existing, attribute_normal, None)
+    if handle in (None, ctypes.c_void_p(-1).value):
+        raise ctypes.WinError()  # type: ignore[attr-defined, unused-ignore]
+    descriptor = msvcrt.open_osfhandle(handle, os.O_RDONLY)  # type: ignore[attr-defined, unused-ignore]
+    return os.fdopen(descriptor, "rb")

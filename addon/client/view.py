@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What Blender's sidebar, and the command line, are told of a job. Pure."""
+
+from typing import Any
+
+from ..protocol.frame_range import parse_frames
+from ..protocol.messages import JobState, JobStatus
+from .ledger import Entry
+from .submission import Progress
+
+Line = dict[str, Any]
+
+
+def job_line(entry: Entry, status: JobStatus | None, upload: Progress | None, trouble: str) -> Line:
+    """Return the "job" event for one job.
+
+    `status` is what the node said last, `upload` how far the file is while it has said nothing, `trouble` a sentence
+    about this machine's side.
+    """
+    state = state_of(entry, status, upload)
+    line: Line = {
+        "event": "job",
+        "job": entry.job,
+        "title": entry.title,
+        "blend": entry.blend,
+        "folder": entry.folder,
+        "frames": entry.frames,
+        "created": entry.created,
+        "state": state,
+        "sent_bytes": upload.sent if upload else 0,
+        "total_bytes": upload.total if upload else 0,
+        "rate": upload.rate if upload else 0.0,
+    }
+    return {**line, **_numbers(entry, status), "text": trouble or _text(entry, status, upload, state)}
+
+
+def state_of(entry: Entry, status: JobStatus | None, upload: Progress | None) -> str:
+    """Return one of "waiting", "uploading", "returning" and the node's own states."""
+    if entry.end:
+        return entry.end
+    if status is None:
+        return "uploading" if upload is not None and upload.total and not upload.text else "waiting"
+    if status.state == JobState.DONE and status.undelivered:
+        return "returning"
+    return str(status.state)
+
+
+def _numbers(entry: Entry, status: JobStatus | None) -> Line:
+    if status is None:
+        return {
+            "total": len(parse_frames(entry.frames)), "done": 0, "delivered": 0, "failed": 0, "fraction": 0.0,
+            "eta_s": None, "frame": None, "sample": None, "samples": None, "tile": None, "tiles": None, "notices": [],
+            "blender": None,
+        }  # fmt: skip
+    return {
+        "total": status.total,
+        "done": status.done,
+        "delivered": max(0, status.done - status.undelivered),
+        "failed": status.failed,
+        "fraction": status.fraction,
+        "eta_s": status.eta_s,
+        "frame": status.frame,
+        "sample": status.sample,
+        "samples": status.samples,
+        "tile": status.tile,
+        "tiles": status.tiles,
+        "notices": list(status.notices),
+        "blender": status.blender,
+    }
+
+
+def _text(entry: Entry, status: JobStatus | None, upload: Progress | None, state: str) -> str:
+    if entry.end:
+        return entry.text
+    if status is not None:
+        return status.text or _plain_text(entry, status, state)
+    if upload is not None and upload.text:
+        return upload.text
+    return "Sending the file." if state == "uploading" else "Waits for the node."
+
+
+def _plain_text(entry: Entry, status: JobStatus, state: str) -> str:
+    match state:
+        case "queued":
+            return "Queued."
+        case "rendering":
+            return f"Rendering with Blender {status.blender}."
+        case "encoding":
+            return "Making the movie."
+        case "returning":
+            return "Rendered; the last frames are on their way."
+        case "done":
+            return f"Done: in {entry.folder}."
+        case _:
+            return ""

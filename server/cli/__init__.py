@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command line: one module for running a node, one for talking to one, one for looking at this machine."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any
+
+import rich.console
+import typer
+
+console = rich.console.Console(highlight=False)
+errors = rich.console.Console(stderr=True, highlight=False)
+
+app = typer.Typer(
+    no_args_is_help=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine to its end, on the kind of loop that ZeroMQ works with on every system."""
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        runner.run(work)
+
+
+def fail(sentence: str) -> typer.Exit:
+    """Say what is wrong on stderr; raise what is returned."""
+    errors.print(f"[red]{sentence}[/red]")
+    return typer.Exit(1)
+
+
+def log_to_stderr(verbose: bool) -> None:
+    """Log lines go to stderr, with time and level."""
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO, format="%(asctime)s %(levelname)-7s %(message)s"
+    )
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
+
+
+from . import machine, node, remote  # noqa: E402, F401  (they add their commands to `app`)

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`python -m server` without a command: run a node."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import platformdirs
+import typer
+
+from addon.protocol.address import Address, InvalidAddress, parse_address
+from addon.protocol.version import DEFAULT_PORT, VERSION
+
+from ..blenders import find_blenders
+from ..errors import ServerError
+from ..serve import Options, is_loopback, serve
+from . import app, console, fail, log_to_stderr, run
+
+DEFAULT_DATA = platformdirs.user_data_path("relay-render", appauthor=False) / "node"
+
+Listen = Annotated[
+    str, typer.Option("--listen", metavar="HOST[:PORT]", help="Address to listen on; port 0 takes a free one.")
+]
+Data = Annotated[Path, typer.Option("--data", help="Folder for the queue and the files.", show_default=str(DEFAULT_DATA))]
+Blenders = Annotated[
+    list[Path] | None,
+    typer.Option("--blender", help="A Blender to use beside those found: program or folder. May be repeated."),
+]
+Slots = Annotated[int, typer.Option("--slots", min=1, max=64, help="Frames rendered at once.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log every step.")]
+Version = Annotated[bool, typer.Option("--version", help="Say the version and end.")]
+
+
+@app.callback(invoke_without_command=True)
+def main(
+    context: typer.Context,
+    listen: Listen = f"127.0.0.1:{DEFAULT_PORT}",
+    data: Data = DEFAULT_DATA,
+    blender: Blenders = None,
+    slots: Slots = 1,
+    verbose: Verbose = False,
+    version: Version = False,
+) -> None:
+    """Render what artists save in Blender, on this machine.
+
+    Without a command: run the render node. It finds the Blenders of this machine, queues the jobs that artists send, and
+    goes on where it was after every restart.
+    """
+    if version:
+        console.print(f"Relay Render {VERSION}")
+        raise typer.Exit
+    if context.invoked_subcommand is not None:
+        return
+    log_to_stderr(verbose)
+    options = _options(listen, data, blender or [], slots)
+    try:
+        run(serve(options, lambda port: _announce(options, port)))
+    except (ServerError, OSError) as error:
+        raise fail(str(error)) from error
+    except KeyboardInterrupt:
+        return
+
+
+def _options(listen: str, data: Path, extra: list[Path], slots: int) -> Options:
+    try:
+        address = _parse_listen(listen)
+    except InvalidAddress as error:
+        raise fail(str(error)) from error
+    blenders = find_blenders(extra)
+    if not blenders:
+        raise fail(
+            'No Blender found: install one from blender.org, name one with --blender, or `pip install ".[embedded]"`.'
+        )
+    return Options(address, data, blenders, slots)
+
+
+def _parse_listen(text: str) -> Address:
+    """As parse_address, with port 0 allowed."""
+    if text.endswith(":0"):
+        return Address(parse_address(text[:-2]).host, 0)
+    return parse_address(text)
+
+
+def _announce(options: Options, port: int) -> None:
+    address = Address(options.listen.host, port)
+    console.print(f"[bold]Relay Render {VERSION}[/bold] listens on [bold]{address.host}:{port}[/bold] (process {os.getpid()})")
+    for blender in reversed(options.blenders):
+        console.print(f"  Blender {blender.name}  {blender.source}")
+    console.print(f"  Data in {options.data}")
+    if not is_loopback(options.listen.host):
+        console.print(
+            "[yellow]Anyone who reaches this address can render here and read what others sent: "
+            "nothing is encrypted and nobody is asked for a key yet. Use it on a network you trust.[/yellow]"
+        )

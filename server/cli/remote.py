@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Commands that talk to a node: the same client as in Blender, without the window."""
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import platformdirs
+import rich.live
+import rich.progress
+import typer
+
+from addon.client.beside import run_beside
+from addon.client.observer import Observer, Unreachable
+from addon.client.service import Client
+from addon.protocol import blendfile
+from addon.protocol.address import InvalidAddress, parse_address
+from addon.protocol.errors import InvalidFrames
+from addon.protocol.frame_range import parse_frames
+from addon.protocol.messages import FINISHED, Cancel, JobStatus
+from addon.protocol.version import DEFAULT_PORT
+
+from . import app, console, errors, fail, run
+from .tables import job_table, short_time
+
+CLIENT_DATA = platformdirs.user_data_path("relay-render", appauthor=False) / "client"
+
+To = Annotated[str, typer.Option("--to", metavar="HOST[:PORT]", help="The node.")]
+DEFAULT_TO = f"127.0.0.1:{DEFAULT_PORT}"
+
+
+@app.command()
+def submit(
+    file: Annotated[Path, typer.Argument(help="The .blend to render.")],
+    to: To = DEFAULT_TO,
+    frames: Annotated[str, typer.Option(help="Frames to render: 1-48, 1-10,20 or 1-100x2.")] = "1",
+    output: Annotated[Path, typer.Option(help="Folder for the frames; made if missing.")] = Path(),
+    scene: Annotated[str | None, typer.Option(help="Scene to render, if not the one the file opens with.")] = None,
+    data: Annotated[Path, typer.Option(help="Folder of this client's own records.", show_default=False)] = CLIENT_DATA,
+) -> None:
+    """Render a .blend on a node and bring the frames here.
+
+    Ends when all frames lie in the output folder. Ctrl+C leaves the job running; `watch` brings its frames later.
+    """
+    blend = _checked(file, frames, to)
+    command = {
+        "job": uuid.uuid4().hex, "blend": str(blend), "title": blend.name, "scene": scene, "frames": frames,
+        "trigger": "now", "folder": str(output.absolute()),
+    }  # fmt: skip
+    try:
+        run(_submit(command, to, data))
+    except KeyboardInterrupt:
+        errors.print(f"The job goes on. See it, and bring its frames, with: python -m server watch --to {to}")
+        raise typer.Exit(130) from None
+
+
+@app.command()
+def status(to: To = DEFAULT_TO) -> None:
+    """Show a node's jobs."""
+
+    async def show() -> None:
+        async with _observer(to) as observer:
+            console.print(observer.welcome_text)
+            console.print(job_table(observer.jobs.values()))
+
+    run(show())
+
+
+@app.command()
+def watch(
+    to: To = DEFAULT_TO,
+    data: Annotated[Path, typer.Option(help="Folder of this client's own records.", show_default=False)] = CLIENT_DATA,
+) -> None:
+    """Watch a node's jobs until Ctrl+C, and bring home the frames of those submitted from this machine."""
+    try:
+        run(_watch(to, data))
+    except KeyboardInterrupt:
+        return
+
+
+@app.command()
+def cancel(
+    job: Annotated[str, typer.Argument(help="The job's ID as `status` shows it, or its first digits.")],
+    to: To = DEFAULT_TO,
+) -> None:
+    """Stop a job. Frames that are rendered already still come back."""
+
+    async def stop() -> None:
+        async with _observer(to) as observer:
+            wanted = _pick(job, observer.jobs)
+            if wanted.state in FINISHED:
+                raise fail(f"Job {wanted.job[:8]} ({wanted.title}) has ended already: {wanted.state}.")
+            observer.send(Cancel(wanted.job))
+            await observer.until(lambda: wanted.job in observer.jobs and observer.jobs[wanted.job].state in FINISHED)
+            console.print(f"Cancelled {wanted.title} ({wanted.job[:8]}).")
+
+    run(stop())
+
+
+def _checked(file: Path, frames: str, to: str) -> Path:
+    """Say what is wrong before anything is sent; the absolute path when nothing is."""
+    try:
+        parse_frames(frames)
+        parse_address(to)
+        with file.open("rb") as opened:
+            blendfile.read_header(opened.read(blendfile.HEAD_BYTES))
+    except (InvalidFrames, InvalidAddress) as error:
+        raise fail(str(error)) from error
+    except blendfile.NotABlend as error:
+        raise fail(f"{file}: {error}") from error
+    except OSError as error:
+        raise fail(f"{file} cannot be read: {error.strerror}.") from error
+    return file.absolute()
+
+
+async def _submit(command: dict[str, Any], to: str, data: Path) -> None:
+    data.mkdir(parents=True, exist_ok=True)
+    lines: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    client = Client(data, lines.put_nowait)
+    client.configure(to)
+    client.render(**command)
+    await run_beside(client.run(adopt=False), _show_progress(command["job"], lines))
+    client.let_go(command["job"])
+
+
+async def _show_progress(job: str, lines: "asyncio.Queue[dict[str, Any]]") -> None:
+    """Draw a bar until the job has ended. Raises typer.Exit when it did not end well."""
+    progress = rich.progress.Progress(
+        rich.progress.TextColumn("{task.description}"),
+        rich.progress.BarColumn(),
+        rich.progress.TaskProgressColumn(),
+        rich.progress.TextColumn("{task.fields[note]}"),
+        console=console,
+    )
+    said: set[str] = set()
+    with progress:
+        bar = progress.add_task("Connecting", total=1.0, note="")
+        while True:
+            line = await lines.get()
+            if line["event"] == "connection" and line["state"] in ("lost", "refused"):
+                progress.update(bar, description="Waiting", note=line["text"])
+            if line.get("job") != job:
+                continue
+            if line["event"] == "problem":
+                raise fail(line["text"])
+            if line["event"] == "delivered":
+                progress.console.print(line["path"])
+            if line["event"] == "job":
+                for notice in set(line["notices"]) - said:
+                    progress.console.print(f"[yellow]{notice}[/yellow]")
+                said.update(line["notices"])
+                progress.update(bar, **_bar(line))
+                if line["state"] == "done":
+                    return
+                if line["state"] in ("failed", "cancelled", "superseded"):
+                    raise fail(line["text"])
+
+
+def _bar(line: dict[str, Any]) -> dict[str, Any]:
+    if line["state"] == "uploading":
+        fraction = line["sent_bytes"] / max(1, line["total_bytes"])
+        return {"description": "Sending", "completed": fraction, "note": f"{line['rate'] / 1e6:.0f} MB/s"}
+    eta = "" if line["eta_s"] is None else f"  {short_time(line['eta_s'])} left"
+    frame = "" if line["frame"] is None else f"frame {line['frame']}, "
+    note = f"{frame}{line['done']} of {line['total']} done{eta}" if line["state"] != "waiting" else line["text"]
+    return {"description": line["state"].capitalize(), "completed": line["fraction"], "note": note}
+
+
+async def _watch(to: str, data: Path) -> None:
+    data.mkdir(parents=True, exist_ok=True)
+    with rich.live.Live(console=console, auto_refresh=False) as live:
+
+        def show(line: dict[str, Any]) -> None:
+            if line["event"] == "delivered":
+                live.console.print(line["path"])
+
+        async def show_jobs() -> None:
+            async with _observer(to) as observer:
+                while True:
+                    live.update(job_table(observer.jobs.values()), refresh=True)
+                    await observer.news()
+
+        client = Client(data, show)
+        client.configure(to)
+        await run_beside(client.run(), show_jobs())
+
+
+@contextlib.asynccontextmanager
+async def _observer(to: str) -> AsyncIterator[Observer]:
+    """A look at all jobs of a node; says why when there is none."""
+    try:
+        async with Observer.at(parse_address(to)) as observer:
+            yield observer
+    except (InvalidAddress, Unreachable) as error:
+        raise fail(str(error)) from error
+
+
+def _pick(start: str, jobs: dict[str, JobStatus]) -> JobStatus:
+    found = [status for name, status in jobs.items() if name.startswith(start.lower())]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise fail(f"{len(found)} jobs begin with {start}: write more digits.")
+    raise fail(f"No job begins with {start}: `python -m server status` lists them.")

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The ROUTER socket: sessions come and go, their messages go to the handlers, the node's news go to them."""
+
+import asyncio
+import errno
+import logging
+from collections.abc import Iterable
+from typing import Protocol
+
+import zmq
+import zmq.asyncio
+
+from addon.protocol import codec
+from addon.protocol.errors import ProtocolError, RemoteProtocolError
+from addon.protocol.limits import HEARTBEAT_S, MAX_MESSAGE_BYTES, SILENCE_S
+from addon.protocol.messages import ClientMessage, Hello, NodeMessage, Refusal, Refused
+from addon.protocol.version import PROTOCOL, VERSION
+
+from .session import Session
+
+log = logging.getLogger(__name__)
+
+ZMQ_HEARTBEAT_MS = 500
+"""ZeroMQ's own heartbeat, which lets go of a dead TCP connection; three missed ones end it."""
+
+_HIGH_WATER_MARK = 10_000
+"""Messages queued for one client before sending fails. Transfers keep to 16 by their credit; this bounds the news."""
+
+
+class Receiver(Protocol):
+    """What the endpoint calls."""
+
+    def on_hello(self, session: Session) -> None:
+        """A client has said hello."""
+
+    def on_message(self, session: Session, message: ClientMessage, payload: codec.Buffer) -> None:
+        """A client has said something else. Raises ProtocolError for what makes no sense now."""
+
+
+class Endpoint:
+    """The node's door."""
+
+    def __init__(self, receiver: Receiver) -> None:
+        self._receiver = receiver
+        self._context = zmq.asyncio.Context()
+        self._socket = self._context.socket(zmq.ROUTER)
+        self._socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
+        self._socket.setsockopt(zmq.SNDHWM, _HIGH_WATER_MARK)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.setsockopt(zmq.IPV6, 1)
+        self._socket.setsockopt(zmq.HEARTBEAT_IVL, ZMQ_HEARTBEAT_MS)
+        self._socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 3 * ZMQ_HEARTBEAT_MS)
+        self._sessions: dict[bytes, Session] = {}
+
+    def bind(self, endpoint: str) -> int:
+        """Listen on a ZeroMQ endpoint (``tcp://127.0.0.1:7460``; port 0: any). Returns the port. Raises zmq.ZMQError."""
+        self._socket.bind(endpoint)
+        return int(self._socket.getsockopt_string(zmq.LAST_ENDPOINT).rpartition(":")[2])
+
+    def sessions(self) -> Iterable[Session]:
+        """Everyone who is connected."""
+        return list(self._sessions.values())
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        watch = asyncio.create_task(self._watch_silence())
+        try:
+            while True:
+                frames = await self._socket.recv_multipart(copy=False)
+                self._receive(frames[0].bytes, [frame.buffer for frame in frames[1:]])
+        finally:
+            watch.cancel()
+            for session in self.sessions():
+                self._end(session, "the node is closing")
+            self._socket.close()
+            self._context.term()
+
+    def send(self, session: Session, message: NodeMessage, payload: codec.Buffer | None = None) -> bool:
+        """Queue a message; False when the client is gone, which ends the session."""
+        sent = self._send(session.routing_id, message, payload)
+        if not sent:
+            self._end(session, "unreachable")
+        return sent
+
+    def _send(self, routing_id: bytes, message: NodeMessage, payload: codec.Buffer | None = None) -> bool:
+        frames = [routing_id, *codec.encode(message, payload)]
+        future = self._socket.send_multipart(frames, zmq.NOBLOCK, copy=payload is None)
+        # With NOBLOCK zmq.asyncio tries at once: the future is done, with the error if there was one.
+        error = future.exception()
+        if error is None:
+            return True
+        if isinstance(error, zmq.ZMQError) and error.errno in (errno.EHOSTUNREACH, zmq.EAGAIN):
+            return False
+        raise error
+
+    def _receive(self, routing_id: bytes, frames: list[codec.Buffer]) -> None:
+        session = self._sessions.get(routing_id)
+        try:
+            message, payload = codec.decode_from_client(frames)
+            if isinstance(message, Hello):
+                self._hello(routing_id, message)
+            elif session is None:
+                # The node was restarted, or has given the client up: it starts anew.
+                self._send(routing_id, Refused(Refusal.HELLO_FIRST, "Say hello first."))
+            else:
+                session.heard = asyncio.get_running_loop().time()
+                self._receiver.on_message(session, message, payload)
+        except ProtocolError as error:
+            self._drop(routing_id, session, str(error))
+        except Exception:
+            # A mistake of ours that one client's message brings out must not end everybody's night of rendering.
+            log.exception("a message could not be handled")
+            self._drop(routing_id, session, "internal error")
+
+    def _hello(self, routing_id: bytes, hello: Hello) -> None:
+        if hello.protocol != PROTOCOL:
+            self._send(routing_id, Refused(Refusal.VERSION, _versions(hello), protocol=PROTOCOL, version=VERSION))
+            log.warning("%s speaks protocol %d, this node %d", hello.host, hello.protocol, PROTOCOL)
+            return
+        if routing_id in self._sessions:
+            raise RemoteProtocolError("A second hello on one connection.")
+        session = Session(routing_id, hello, asyncio.get_running_loop().time())
+        self._sessions[routing_id] = session
+        log.info("%s connected", session.name)
+        self._receiver.on_hello(session)
+
+    def _drop(self, routing_id: bytes, session: Session | None, why: str) -> None:
+        """A peer that breaks the protocol costs a line in the log and its own session."""
+        log.warning("%s: %s", session.name if session else routing_id.hex(), why)
+        if session is not None:
+            self._end(session, "dropped")
+
+    def _end(self, session: Session, why: str) -> None:
+        if self._sessions.pop(session.routing_id, None) is not None:
+            log.info("%s left: %s", session.name, why)
+            session.close()
+
+    async def _watch_silence(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(HEARTBEAT_S)
+            for session in self.sessions():
+                if loop.time() - session.heard > SILENCE_S:
+                    self._end(session, "silent")
+
+
+def _versions(hello: Hello) -> str:
+    older = "extension" if hello.protocol < PROTOCOL else "node"
+    return (
+        f"The node runs Relay Render {VERSION} (protocol {PROTOCOL}), this client {hello.version} "
+        f"(protocol {hello.protocol}): update the {older}."
+    )

@@ -1,0 +1,292 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What each message of a client does, and which client hears of what happens."""
+
+import asyncio
+import logging
+import platform
+import time
+from collections.abc import Callable
+from typing import Any
+
+from addon.protocol.codec import Buffer
+from addon.protocol.limits import MAX_UNACKNOWLEDGED
+from addon.protocol.messages import (
+    Announce,
+    Cancel,
+    ClientMessage,
+    Collect,
+    Delivered,
+    Forget,
+    Grant,
+    JobChanged,
+    JobGone,
+    Offer,
+    Piece,
+    Ping,
+    Pong,
+    Preview,
+    Ready,
+    Refusal,
+    Refused,
+    Retry,
+    Scope,
+    Stored,
+    Submit,
+    Want,
+    Welcome,
+    Withdraw,
+)
+from addon.protocol.version import PROTOCOL, VERSION
+
+from .background import Background
+from .endpoint import Endpoint
+from .errors import RequestRefused
+from .file_store import Upload
+from .jobs import Job
+from .node import Node
+from .progress import status_of
+from .session import Download, Session
+
+log = logging.getLogger(__name__)
+
+NEWS_S = 0.1
+"""A job's news go out at most this often: a sidebar is redrawn no faster, and a night of frames costs no bandwidth."""
+
+
+class Handlers:
+    """Connects sessions with the node: an Audience for the node, and what the endpoint calls."""
+
+    node: Node
+    endpoint: Endpoint
+
+    def __init__(self) -> None:
+        self._on: dict[type, Callable[[Session, Any, Buffer], None]] = {
+            Ping: self._on_ping,
+            Offer: self._on_offer,
+            Withdraw: self._on_withdraw,
+            Piece: self._on_piece,
+            Submit: self._on_submit,
+            Cancel: self._on_cancel,
+            Retry: self._on_retry,
+            Forget: self._on_forget,
+            Collect: self._on_collect,
+            Want: self._on_want,
+            Grant: self._on_grant,
+            Delivered: self._on_delivered,
+        }
+        self._background = Background()
+        self._changed: dict[str, Job] = {}
+        self._news_timer: asyncio.Handle | None = None
+
+    # Called by the endpoint
+
+    def on_hello(self, session: Session) -> None:
+        blenders = tuple(blender.name for blender in reversed(self.node.blenders))
+        self.endpoint.send(session, Welcome(PROTOCOL, VERSION, self.node.store.node_id, platform.node(), blenders))
+        for job in self.node.jobs():
+            if _may_see(session, job):
+                self._send_status(session, job)
+                self._send_preview(session, job)
+        self.endpoint.send(session, Ready())
+
+    def on_message(self, session: Session, message: ClientMessage, payload: Buffer) -> None:
+        """Act on a message. Raises RemoteProtocolError for one that makes no sense now."""
+        try:
+            self._on[type(message)](session, message, payload)
+        except RequestRefused as error:
+            self._refuse(session, error, getattr(message, "job", ""))
+
+    async def close(self) -> None:
+        """Let go of what is under way."""
+        if self._news_timer is not None:
+            self._news_timer.cancel()
+        await self._background.close()
+
+    # Uploads
+
+    def _on_ping(self, session: Session, _: Ping, __: Buffer) -> None:
+        self.endpoint.send(session, Pong())
+
+    def _on_offer(self, session: Session, message: Offer, _: Buffer) -> None:
+        if self.node.files.has(message.digest):
+            self.endpoint.send(session, Stored(message.digest))
+        else:
+            self._background.start(self._begin_upload(session, message))
+
+    async def _begin_upload(self, session: Session, message: Offer) -> None:
+        self._take_over(session, message.digest)
+        try:
+            upload = await asyncio.to_thread(
+                self.node.files.begin_upload, message.digest, session.hello.client, message.size
+            )
+        except RequestRefused as error:
+            self._refuse(session, error, message.digest)
+            return
+        session.uploads[message.digest] = upload
+        if upload.incoming.complete:
+            await self._finish_upload(session, upload)
+        else:
+            self.endpoint.send(session, Want(message.digest, *upload.incoming.restart()))
+
+    def _take_over(self, session: Session, digest: str) -> None:
+        """The newest connection of a client goes on with its upload; an older one, half dead, must not write to it."""
+        for other in self.endpoint.sessions():
+            if other.hello.client == session.hello.client and digest in other.uploads:
+                other.uploads.pop(digest).close()
+
+    def _on_withdraw(self, session: Session, message: Withdraw, _: Buffer) -> None:
+        upload = session.uploads.pop(message.digest, None)
+        if upload is not None:
+            upload.close()
+
+    def _on_piece(self, session: Session, message: Piece, payload: Buffer) -> None:
+        upload = session.uploads.get(message.transfer)
+        if upload is None:  # Left over from an upload that was withdrawn or refused.
+            return
+        try:
+            upload.write(message.offset, payload)
+        except OSError as error:
+            del session.uploads[upload.digest]
+            upload.close()
+            self._refuse(session, self.node.files.refusal(error, upload.incoming.size), upload.digest)
+            return
+        limit = upload.incoming.extend()
+        if upload.incoming.complete:
+            self._background.start(self._finish_upload(session, upload))
+        elif limit is not None:
+            self.endpoint.send(session, Grant(upload.digest, limit))
+
+    async def _finish_upload(self, session: Session, upload: Upload) -> None:
+        del session.uploads[upload.digest]
+        try:
+            good = await asyncio.to_thread(upload.finish)
+        except OSError as error:
+            upload.close()
+            self._refuse(session, self.node.files.refusal(error, upload.incoming.size), upload.digest)
+            return
+        if good:
+            self.endpoint.send(session, Stored(upload.digest))
+        else:
+            text = "The file arrived damaged and is sent again."
+            self._refuse(session, RequestRefused(Refusal.FILE_MISSING, text), upload.digest)
+
+    # Jobs
+
+    def _on_submit(self, session: Session, message: Submit, _: Buffer) -> None:
+        self._background.start(self._submit(session, message))
+
+    async def _submit(self, session: Session, message: Submit) -> None:
+        try:
+            job = await self.node.submit(session.hello.client, message.spec)
+        except RequestRefused as error:
+            self._refuse(session, error, message.spec.job)
+            return
+        self._send_status(session, job)
+
+    def _on_cancel(self, _: Session, message: Cancel, __: Buffer) -> None:
+        self.node.cancel(self.node.job(message.job))
+
+    def _on_retry(self, _: Session, message: Retry, __: Buffer) -> None:
+        self.node.retry(self.node.job(message.job))
+
+    def _on_forget(self, session: Session, message: Forget, _: Buffer) -> None:
+        try:
+            self.node.forget(self.node.job(message.job))
+        except RequestRefused:
+            self.endpoint.send(session, JobGone(message.job))
+
+    # Frames that travel back
+
+    def _on_collect(self, session: Session, message: Collect, _: Buffer) -> None:
+        job = self.node.job(message.job)
+        session.announced.setdefault(job.id, set())
+        session.cursor.setdefault(job.id, 0)
+        self._announce(session, job.id)
+
+    def _announce(self, session: Session, job: str) -> None:
+        waiting = session.announced[job]
+        outputs = self.node.store.waiting_outputs(job, session.cursor[job], MAX_UNACKNOWLEDGED - len(waiting))
+        if outputs:
+            waiting.update(output.output for output in outputs)
+            session.cursor[job] = int(outputs[-1].output)
+            self.endpoint.send(session, Announce(tuple(outputs)))
+
+    def _on_want(self, session: Session, message: Want, _: Buffer) -> None:
+        download = session.downloads.get(message.transfer)
+        if download is None:
+            known = self.node.store.stored_output(message.transfer)
+            if known is None:
+                return  # Acknowledged by another session of this client, or dropped with its job.
+            job, stored, size = known
+            download = session.downloads[message.transfer] = Download(self.node.files.output(job, stored), size)
+        download.outgoing.want(message.offset, message.limit)
+        self._pump(session, message.transfer, download)
+
+    def _on_grant(self, session: Session, message: Grant, _: Buffer) -> None:
+        download = session.downloads.get(message.transfer)
+        if download is not None:
+            download.outgoing.grant(message.limit)
+            self._pump(session, message.transfer, download)
+
+    def _pump(self, session: Session, output: str, download: Download) -> None:
+        while (piece := download.next_piece()) is not None:
+            if not self.endpoint.send(session, Piece(output, piece[0]), piece[1]):
+                return
+        if download.sent:
+            session.downloads.pop(output).close()
+
+    def _on_delivered(self, session: Session, message: Delivered, _: Buffer) -> None:
+        job = self.node.delivered(message.output)
+        if job is None:
+            return
+        for other in self.endpoint.sessions():
+            if job.id in other.announced:
+                other.announced[job.id].discard(message.output)
+                self._announce(other, job.id)
+
+    # The node's news
+
+    def job_changed(self, job: Job) -> None:
+        self._changed[job.id] = job
+        if self._news_timer is None:
+            self._news_timer = asyncio.get_running_loop().call_soon(self._send_news)
+
+    def job_gone(self, job: Job) -> None:
+        self._changed.pop(job.id, None)
+        for session in self._audience(job):
+            self.endpoint.send(session, JobGone(job.id))
+
+    def preview_made(self, job: Job) -> None:
+        for session in self._audience(job):
+            self._send_preview(session, job)
+
+    def outputs_ready(self, job: Job) -> None:
+        for session in self.endpoint.sessions():
+            if job.id in session.announced:
+                self._announce(session, job.id)
+
+    def _send_news(self) -> None:
+        """Send what changed, and go on collecting for a moment; news after a quiet time go out at once."""
+        changed, self._changed = self._changed, {}
+        for job in changed.values():
+            for session in self._audience(job):
+                self._send_status(session, job)
+        self._news_timer = asyncio.get_running_loop().call_later(NEWS_S, self._send_news) if changed else None
+
+    def _audience(self, job: Job) -> list[Session]:
+        return [session for session in self.endpoint.sessions() if _may_see(session, job)]
+
+    def _send_status(self, session: Session, job: Job) -> None:
+        self.endpoint.send(session, JobChanged(status_of(job, time.monotonic())))
+
+    def _send_preview(self, session: Session, job: Job) -> None:
+        if job.preview is not None:
+            self.endpoint.send(session, Preview(job.id, job.preview[0]), job.preview[1])
+
+    def _refuse(self, session: Session, error: RequestRefused, about: str) -> None:
+        log.warning("%s: refused %s: %s", session.name, about[:8], error)
+        self.endpoint.send(session, Refused(error.reason, str(error), about))
+
+
+def _may_see(session: Session, job: Job) -> bool:
+    return session.hello.scope == Scope.ALL or session.hello.client == job.owner

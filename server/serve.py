@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`python -m server`: one node, from its options to its end."""
+
+import asyncio
+import ipaddress
+import logging
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import zmq
+
+from addon.protocol.address import Address
+
+from .blenders import Blender
+from .endpoint import Endpoint
+from .errors import ServerError
+from .executors.local import LocalExecutor
+from .file_store import FileStore
+from .handlers import Handlers
+from .job_store import JobStore
+from .node import Node
+
+log = logging.getLogger(__name__)
+
+
+class CannotListen(ServerError):
+    """The address cannot be listened on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the owner chose."""
+
+    listen: Address
+    data: Path
+    blenders: list[Blender]
+    slots: int
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+async def serve(options: Options, on_ready: Callable[[int], None]) -> None:
+    """Run a node until SIGTERM, Ctrl+C or cancellation; `on_ready` is called with the port. Raises ServerError."""
+    options.data.mkdir(parents=True, exist_ok=True)
+    handlers = Handlers()
+    endpoint = Endpoint(handlers)
+    port = _bind(endpoint, options.listen)
+    node = Node(
+        JobStore(options.data / "node.sqlite3"),
+        FileStore(options.data),
+        options.blenders,
+        handlers,
+        lambda listener: LocalExecutor(options.slots, listener),
+    )
+    handlers.node, handlers.endpoint = node, endpoint
+    await node.start()
+    on_ready(port)
+    door = asyncio.create_task(endpoint.run())
+    _end_on_signals(door)
+    try:
+        await door
+    except asyncio.CancelledError:
+        log.info("closing")
+    finally:
+        await handlers.close()
+        await node.close()
+
+
+def _bind(endpoint: Endpoint, address: Address) -> int:
+    host = "127.0.0.1" if address.host == "localhost" else address.host
+    try:
+        return endpoint.bind(Address(host, address.port).endpoint if address.port else f"tcp://{host}:*")
+    except zmq.ZMQError as error:
+        hint = "another program listens there, perhaps another node" if error.errno == zmq.EADDRINUSE else error.strerror
+        raise CannotListen(f"Cannot listen on {address}: {hint}. Choose another with --listen HOST:PORT.") from error
+
+
+def _end_on_signals(door: "asyncio.Task[None]") -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        try:
+            loop.add_signal_handler(number, door.cancel)
+        except NotImplementedError:  # Windows: Ctrl+C arrives as KeyboardInterrupt, which asyncio turns into cancellation.
+            return

@@ -73,8 +73,8 @@ def test_names_the_packages_a_blender_lacks(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "main.c").write_text("int main(void) { return 0; }")
     libraries = [tmp_path / soname for soname in (*packages, "librelay-c.so.3")]
     for library in libraries:
-        compile_c = [compiler, "-shared", f"-Wl,-soname,{library.name}", "-o", library, tmp_path / "empty.c"]
-        subprocess.run(compile_c, check=True)
+        soname = f"-Wl,-soname,{library.name}"
+        subprocess.run([compiler, "-shared", soname, "-o", library, tmp_path / "empty.c"], check=True)
     program = tmp_path / "opt/blender-5.2/blender"
     program.parent.mkdir(parents=True)
     subprocess.run([compiler, "-Wl,--no-as-needed", "-o", program, tmp_path / "main.c", *libraries], check=True)

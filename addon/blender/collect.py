@@ -2,7 +2,6 @@
 """Reads from Blender's memory what the node has to render. Never touches the .blend itself, however large it is."""
 
 import os
-from collections.abc import Iterator
 from typing import Any
 
 import bpy
@@ -10,7 +9,7 @@ import bpy
 from ..protocol.paths import split_pattern
 from . import folders
 from .preferences import RelayRenderPreferences
-from .shot import NotReady, Shot, frames_text, output_directory
+from .shot import NotReady, Shot, frames_text
 
 
 def obstacle(scene: bpy.types.Scene) -> str:
@@ -26,18 +25,18 @@ def collect(scene: bpy.types.Scene, settings: RelayRenderPreferences, *, animati
     """Return what to render. Raises NotReady if that could not work."""
     if sentence := obstacle(scene):
         raise NotReady(sentence)
-    own = settings.output_folder or split_pattern(scene.render.filepath)[0]
-    shot = Shot(
+    folder = _absolute(settings.output_folder or split_pattern(scene.render.filepath)[0])
+    if sentence := folders.obstacle(folder):
+        raise NotReady(sentence)
+    targets = {directory: _absolute(directory) for directory in _output_directories()}
+    return Shot(
         blend=bpy.data.filepath,
         scene=scene.name,
         frames=_frames(scene, animation=animation),
-        folder=_absolute(own),
-        targets={directory: _absolute(directory) for directory in _output_directories(scene)},
+        folder=folder,
+        targets=targets,
+        warning=next(filter(None, map(folders.obstacle, targets.values())), ""),
     )
-    for folder in (shot.folder, *shot.targets.values()):
-        if sentence := folders.obstacle(folder):
-            raise NotReady(sentence)
-    return shot
 
 
 def _frames(scene: bpy.types.Scene, *, animation: bool) -> str:
@@ -66,31 +65,23 @@ def _renders_strips(scene: bpy.types.Scene) -> bool:
     return bool(editor.strips if hasattr(editor, "strips") else editor.sequences)  # strips: from Blender 4.4
 
 
-def _output_directories(scene: bpy.types.Scene) -> set[str]:
-    """Return the directories that the compositor's File Output nodes name, as the .blend stores them."""
-    compositor: Any = scene
-    if hasattr(compositor, "compositing_node_group"):  # Blender 5
-        tree = compositor.compositing_node_group
-    else:
-        tree = compositor.node_tree if compositor.use_nodes else None
-    if not tree or not scene.render.use_compositing:
-        return set()
-    return {directory for node in _output_nodes(tree, set()) if (directory := _directory(node))}
+def _output_directories() -> set[str]:
+    """Return the directories that File Output nodes name, as the node's worker calls them.
 
-
-def _output_nodes(tree: Any, seen: set[str]) -> Iterator[Any]:
-    """Yield the active File Output nodes of a tree and of the groups in it."""
-    seen.add(tree.name_full)
-    for node in tree.nodes:
-        if node.mute:
-            continue
-        if node.type == "OUTPUT_FILE":
-            yield node
-        elif node.type == "GROUP" and node.node_tree and node.node_tree.name_full not in seen:
-            yield from _output_nodes(node.node_tree, seen)
+    Those of all scenes: another scene's compositor runs too where the sequencer shows that scene.
+    """
+    trees = [tree for tree in bpy.data.node_groups if tree.bl_idname == "CompositorNodeTree"]
+    if bpy.app.version < (5, 0):
+        scenes: list[Any] = list(bpy.data.scenes)
+        trees += [scene.node_tree for scene in scenes if scene.node_tree]  # later these are node groups too
+    nodes = (node for tree in trees for node in tree.nodes if node.bl_idname == "CompositorNodeOutputFile")
+    return {directory for node in nodes if (directory := _directory(node))}
 
 
 def _directory(node: Any) -> str:
-    if hasattr(node, "directory"):  # Blender 5
-        return output_directory(node.directory, is_folder=True)
-    return output_directory(node.base_path, is_folder=node.format.file_format != "OPEN_EXR_MULTILAYER")
+    """Return the part of a node's path that no name is made from: all of it, unless it ends in the start of a name."""
+    if bpy.app.version < (5, 0):
+        stored, is_pattern = node.base_path, node.format.file_format == "OPEN_EXR_MULTILAYER"
+    else:
+        stored, is_pattern = node.directory, "{" in node.directory
+    return split_pattern(stored)[0] if is_pattern else str(stored.replace("\\", "/"))

@@ -45,6 +45,7 @@ class Live:
         settings = preferences(context)
         shot = collect(context.scene, settings, animation=animation)
         self.link.submit(render_command(shot, trigger=trigger, keep_older=settings.keep_older))
+        self.jobs.problem = shot.warning
         self.refresh()
 
     def command(self, name: str, job: Job | None = None) -> None:

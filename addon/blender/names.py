@@ -4,11 +4,11 @@
 from typing import Any, TypeAlias
 
 ROOT_PACKAGE = __package__.removesuffix(".addon.blender")
-"""The extension's package. Blender finds preferences and user folder by it, and is silent about a wrong one."""
+"""The extension's own package. Blender finds preferences and user folder by it."""
 
 CATEGORY = "Render"
 """The sidebar's tab."""
 
 Context: TypeAlias = Any
 Layout: TypeAlias = Any
-"""bpy.types.Context and UILayout. The stubs call nearly everything in them optional, which it is not where this runs."""
+"""bpy.types.Context and UILayout: the stubs call most of them optional, which it is not where this runs."""

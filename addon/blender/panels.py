@@ -134,7 +134,8 @@ def _draw_welcome(layout: Layout, context: Context, settings: RelayRenderPrefere
 
 def _draw_node(layout: Layout, context: Context, settings: RelayRenderPreferences) -> None:
     connection = live().jobs.connection
-    paragraph.draw(layout, context, connection.text, icon=wording.connection_icon(connection))
+    alert = connection.state in {"refused", "ended"}
+    paragraph.draw(layout, context, connection.text, icon=wording.connection_icon(connection), alert=alert)
     column = layout.column(align=True)
     row = column.row(align=True)
     row.scale_y = 1.2

@@ -49,7 +49,11 @@ class RelayRenderPreferences(bpy.types.AddonPreferences):
         column = layout.column()
         column.use_property_split = True
         draw_settings(column, self)
-        draw_save_switch(column.row(align=True), self)
+        row = column.row(align=True, heading="A Save Renders")
+        row.prop(self, "render_on_save", text="")
+        choice = row.row(align=True)
+        choice.active = self.render_on_save
+        choice.prop(self, "save_renders", expand=True)
 
 
 def preferences(context: Context) -> RelayRenderPreferences:
@@ -67,7 +71,6 @@ def draw_settings(layout: Layout, settings: RelayRenderPreferences) -> None:
 
 def draw_save_switch(row: Layout, settings: RelayRenderPreferences) -> None:
     """Draw the switch for Ctrl+S, beside it still or animation."""
-    row.use_property_split = False
     row.prop(settings, "render_on_save", icon="FILE_TICK", toggle=True)
     choice = row.row(align=True)
     choice.active = settings.render_on_save

@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
 
-from ..protocol.paths import split_pattern
-
 
 class NotReady(Exception):
     """Rendering this file would fail; the message says what to do first."""
@@ -26,6 +24,8 @@ class Shot:
     """Absolute folder for what the scene itself writes."""
     targets: dict[str, str] = field(default_factory=dict)
     """Absolute folder for each directory that a File Output node names, by that name."""
+    warning: str = ""
+    """What the artist should know although it does not keep the frames from being rendered."""
 
 
 def frames_text(start: int, end: int, step: int = 1) -> str:
@@ -39,18 +39,6 @@ def frames_text(start: int, end: int, step: int = 1) -> str:
     if start == end:
         return str(start)
     return f"{start}-{end}" + (f"x{step}" if step > 1 else "")
-
-
-def output_directory(stored: str, *, is_folder: bool) -> str:
-    """Return the directory that the node and this side both call a File Output node's output by.
-
-    `stored` is the path as the .blend holds it; `is_folder` says that all of it is a folder (and not a folder with the
-    beginning of a file name), whether or not it ends in a slash.
-    """
-    pattern = stored.replace("\\", "/")
-    if is_folder and pattern and not pattern.endswith("/"):
-        pattern += "/"
-    return split_pattern(pattern)[0]
 
 
 def render_command(shot: Shot, *, trigger: str, keep_older: bool) -> dict[str, Any]:

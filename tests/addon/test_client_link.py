@@ -208,7 +208,7 @@ def test_a_client_that_does_not_end_by_itself_is_killed(tmp_path: Path) -> None:
     # GIVEN a process that does not care about its input
     command = [sys.executable, "-c", "import time; print('ready', flush=True); time.sleep(600)"]
     process = ClientProcess(command, os.environ, tmp_path / "client.log")
-    wait_for(lambda: process._incoming.qsize(), "it to run")
+    wait_for(process._incoming.qsize, "it to run")
     # WHEN it is closed
     process.close(timeout_s=0.1)
     # THEN it is gone, and its chatter was no event

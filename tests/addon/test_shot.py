@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from addon.blender import folders
-from addon.blender.shot import NotReady, Shot, frames_text, output_directory, render_command
+from addon.blender.shot import NotReady, Shot, frames_text, render_command
 from addon.protocol.frame_range import parse_frames
 
 
@@ -27,21 +27,6 @@ def test_a_scenes_range_is_read_back_by_the_protocol(span: tuple[int, ...], fram
 def test_a_range_that_runs_backwards_is_refused() -> None:
     with pytest.raises(NotReady, match="set its frame range"):
         frames_text(10, 1)
-
-
-@pytest.mark.parametrize(
-    ("stored", "is_folder", "directory"),
-    [
-        ("//passes", True, "//passes/"),
-        ("//passes/", True, "//passes/"),
-        ("//passes\\depth", True, "//passes/depth/"),
-        ("//passes/layered", False, "//passes/"),
-        ("/abs/{blend_name}/x", True, "/abs/"),
-        ("", True, ""),
-    ],
-)
-def test_the_name_that_both_sides_call_an_output_directory_by(stored: str, is_folder: bool, directory: str) -> None:
-    assert output_directory(stored, is_folder=is_folder) == directory
 
 
 def test_every_command_is_a_new_job() -> None:

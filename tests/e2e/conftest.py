@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from server.blenders import Blender
-from tests.addon.scripted_client import Play
+from tests.addon.scripted_client import Play, wait_for
 from tests.conftest import real_blenders
+from tests.e2e.panel import play_client
 from tests.e2e.window import BlenderWindow, blender_window, virtual_screen
 from tools import build_extension
 
@@ -110,6 +111,21 @@ bpy.ops.wm.save_as_mainfile(filepath={str(path)!r})
 @pytest.fixture
 def play(tmp_path: Path) -> Play:
     return Play(tmp_path / "play")
+
+
+@pytest.fixture
+def window(open_window: OpenWindow, shot: Path) -> Iterator[BlenderWindow]:
+    """A window with the shot open, without a node."""
+    with open_window("--online-mode", str(shot)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def played(window: BlenderWindow, play: Play, tmp_path: Path) -> BlenderWindow:
+    """The same with a node, its client played by the test."""
+    play_client(window, tmp_path / "play")
+    wait_for(lambda: play.commands("configure"), "the client to be configured")
+    return window
 
 
 @pytest.fixture

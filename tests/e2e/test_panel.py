@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The panel in a real window, its client played by the test."""
+"""What the panel shows in a real window, its client played by the test."""
 
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,116 +9,42 @@ import pytest
 
 from tests.addon.scripted_client import Play, wait_for
 from tests.e2e.conftest import OpenWindow
+from tests.e2e.panel import ADDON, CONNECTED, PREFERENCES, job_event, play_client, save, show_tab, state
 from tests.e2e.window import BlenderWindow
 
-ADDON = "bl_ext.user_default.relay_render"
 THUMBNAIL = Path(__file__).with_name("thumbnail.jpg")
-
-SHOW_TAB = """
-area = next(area for area in bpy.context.window.screen.areas if area.type == "VIEW_3D")
-area.spaces.active.show_region_ui = True
-region = next(region for region in area.regions if region.type == "UI")
-answer = getattr(region, "active_panel_category", "")
-if answer != "Render":
-    try:
-        region.active_panel_category = "Render"
-    except (AttributeError, TypeError):
-        pass  # read-only until the region has drawn
-region.tag_redraw()
-"""
-
-STATE = f"""
-from {ADDON}.addon.blender import live
-jobs, manager = live.live().jobs, bpy.context.window_manager
-selected = jobs.selected_job()
-answer = {{
-    "connection": jobs.connection.state,
-    "text": jobs.connection.text,
-    "problem": jobs.problem,
-    "jobs": {{job.job: job.state for job in jobs.rows()}},
-    "titles": [job.title for job in jobs.rows()],
-    "rows": [row.name for row in manager.relay_render_jobs],
-    "selected": selected and selected.job,
-    "index": manager.relay_render_selected,
-    "client": live.live().link.pid,
-    "dirty": bpy.data.is_dirty,
-    "file": bpy.data.filepath,
-}}
-"""
+Artefact = Callable[[str], Path]
 
 
-def use_play(window: BlenderWindow, play: Play, folder: Path) -> None:
-    """Have the test play the client, and a node configured as a person would."""
-    window.run(
-        f"from {ADDON}.addon.blender import live\n"
-        f"live.client_command = lambda data: {play.command(folder)!r}\n"
-        f"bpy.context.preferences.addons[{ADDON!r}].preferences.node_address = 'render-box'"
-    )
-    wait_for(lambda: play.commands("configure"), "the client to be configured")
-
-
-def show_tab(window: BlenderWindow) -> None:
-    wait_for(lambda: window.run(SHOW_TAB) == "Render", "the Render tab")
-
-
-def state(window: BlenderWindow) -> dict[str, Any]:
-    answer: dict[str, Any] = window.run(STATE)
-    return answer
-
-
-def change(window: BlenderWindow) -> None:
-    window.run("bpy.context.object.location.x += 1; bpy.ops.ed.undo_push(message='Move')")
-
-
-def job_event(command: dict[str, Any], state: str, **more: Any) -> dict[str, Any]:
-    told = {name: command[name] for name in ("job", "title", "blend", "frames", "folder")}
-    return {"event": "job", **told, "state": state, "total": 3, "created": 1e9, **more}
-
-
-CONNECTED = {
-    "event": "connection", "state": "connected", "address": "render-box", "node": "render-box",
-    "version": "0.1.0", "blenders": ["4.3.2", "5.2.2"], "text": "render-box, Blender 4.3.2 and 5.2.2",
-}  # fmt: skip
-
-
-@pytest.fixture
-def window(open_window: OpenWindow, shot: Path) -> Iterator[BlenderWindow]:
-    with open_window("--online-mode", str(shot)) as opened:
-        yield opened
-
-
-def test_ctrl_s_hands_the_file_over_and_the_panel_shows_the_job(
-    window: BlenderWindow, play: Play, tmp_path: Path, shot: Path, artefact: Callable[[str], Path]
-) -> None:
-    # GIVEN a window with a changed file, the tab "Render" shown, and a node
+def test_without_a_node_the_panel_asks_for_one(window: BlenderWindow, play: Play, artefact: Artefact) -> None:
     show_tab(window)
     window.screenshot(artefact("panel-welcome"))
-    use_play(window, play, tmp_path / "play")
-    play.say(CONNECTED)
-    wait_for(lambda: state(window)["connection"] == "connected", "the connection")
-    change(window)
-
-    # WHEN the artist presses Ctrl+S
-    window.key("ctrl+s")
-    (command,) = wait_for(lambda: play.commands("render"), "the job")
-
-    # THEN the client gets the file and where everything belongs, and the panel shows what it answers
-    assert command["blend"] == str(shot)
-    assert command["title"] == "shot_020.blend"
-    assert command["scene"] == "Scene"
-    assert command["frames"] == "1"
-    assert command["trigger"] == "save"
-    assert command["folder"] == str(shot.parent / "frames")
-    assert state(window)["jobs"] == {command["job"]: "waiting"}
-
-    play.say(job_event(command, "rendering", done=1, fraction=0.4, eta_s=192.0, frame=2, sample=129, samples=256))
-    wait_for(lambda: state(window)["jobs"] == {command["job"]: "rendering"}, "the panel to show it")
-    thumbnail = shutil.copy(THUMBNAIL, tmp_path / "thumb.jpg")
-    play.say({"event": "thumbnail", "job": command["job"], "frame": 1, "path": str(thumbnail)})
-    window.screenshot(artefact("panel-rendering"))
+    assert state(window)["client"] is None
+    save(window)
+    assert state(window)["jobs"] == {}
+    assert play.heard() == []
 
 
-def many_jobs(command: dict[str, Any], tmp_path: Path) -> list[dict[str, Any]]:
+def test_offline_nothing_starts_and_the_panel_offers_the_setting(
+    open_window: OpenWindow, shot: Path, tmp_path: Path, play: Play, artefact: Artefact
+) -> None:
+    # GIVEN a Blender as it comes, with online access off, and a node's address
+    with open_window(str(shot)) as window:
+        assert window.run("answer = bpy.app.online_access") is False
+        show_tab(window)
+        play_client(window, tmp_path / "play")
+        wait_for(lambda: state(window)["connection"] == "offline", "the panel to know")
+        window.screenshot(artefact("panel-offline"))
+        # WHEN the artist saves
+        save(window)
+        # THEN nothing has started or been sent
+        assert (state(window)["client"], state(window)["jobs"], play.heard()) == (None, {}, [])
+        # AND allowing it, as the panel's checkbox does, connects
+        window.run("bpy.context.preferences.system.use_online_access = True")
+        wait_for(lambda: play.commands("configure"), "the client")
+
+
+def many_jobs(command: dict[str, Any]) -> list[dict[str, Any]]:
     """A list as it looks in the middle of a day's work, the given job in its midst."""
 
     def other(number: int, title: str, state: str, **more: Any) -> dict[str, Any]:
@@ -141,29 +66,95 @@ def many_jobs(command: dict[str, Any], tmp_path: Path) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def test_a_day_of_jobs(window: BlenderWindow, play: Play, tmp_path: Path, artefact: Callable[[str], Path]) -> None:
+def test_a_day_of_jobs(played: BlenderWindow, play: Play, artefact: Artefact) -> None:
     # GIVEN a window whose save has become a job
-    show_tab(window)
-    use_play(window, play, tmp_path / "play")
+    show_tab(played)
     play.say(CONNECTED)
-    change(window)
-    window.key("ctrl+s")
+    save(played)
     (command,) = wait_for(lambda: play.commands("render"), "the job")
 
     # WHEN the client tells of more jobs, in every state
-    play.say(*many_jobs(command, tmp_path))
+    play.say(*many_jobs(command))
     play.say({"event": "thumbnail", "job": command["job"], "frame": 12, "path": str(THUMBNAIL)})
     play.say({"event": "delivered", "job": command["job"], "frame": 12, "path": str(THUMBNAIL)})
-    wait_for(lambda: len(state(window)["rows"]) == 5, "the rows")
+    wait_for(lambda: len(state(played)["rows"]) == 5, "the rows")
 
     # THEN they stand in the list, the newest first, and the artist's job stays the selected one
-    shown = state(window)
+    shown = state(played)
     assert shown["titles"][0] == "hero_still.blend"
     assert shown["rows"] == list(shown["jobs"])
-    assert shown["selected"] == command["job"]
-    assert shown["index"] == 1
-    window.screenshot(artefact("panel-jobs"))
+    assert (shown["selected"], shown["index"]) == (command["job"], 1)
+    played.screenshot(artefact("panel-jobs"))
 
+    # AND each can be looked at
     for index, name in ((0, "uploading"), (3, "done"), (4, "failed")):
-        window.run(f"bpy.context.window_manager.relay_render_selected = {index}")
-        window.screenshot(artefact(f"panel-{name}"))
+        played.run(f"bpy.context.window_manager.relay_render_selected = {index}")
+        assert state(played)["index"] == index
+        played.screenshot(artefact(f"panel-{name}"))
+
+    # AND what cannot work for the selected one is not offered
+    offers = "cancel", "retry", "show_frame", "open_folder", "clear_finished"
+    asked = f"answer = [name for name in {offers} if getattr(bpy.ops.relay_render, name).poll()]"
+    assert played.run(asked) == ["retry", "open_folder", "clear_finished"]
+    played.run("bpy.context.window_manager.relay_render_selected = 1")
+    assert played.run(asked) == ["cancel", "show_frame", "open_folder", "clear_finished"]
+
+
+def test_the_buttons_tell_the_client(played: BlenderWindow, play: Play) -> None:
+    # GIVEN a job that renders and one that failed
+    save(played)
+    (command,) = wait_for(lambda: play.commands("render"), "the job")
+    play.say(job_event(command, "rendering"), job_event(command, "failed", job="f" * 32, created=1.0))
+    wait_for(lambda: len(state(played)["rows"]) == 2, "the rows")
+    # WHEN the artist presses the buttons
+    played.run("bpy.ops.relay_render.cancel()")
+    played.run("bpy.context.window_manager.relay_render_selected = 1; bpy.ops.relay_render.retry()")
+    played.run("bpy.ops.relay_render.clear_finished()")
+    # THEN the client hears which job is meant
+    wait_for(lambda: play.commands("clear_finished"), "the last command")
+    assert play.commands("cancel") == [{"command": "cancel", "job": command["job"]}]
+    assert play.commands("retry") == [{"command": "retry", "job": "f" * 32}]
+    # AND what it forgets leaves the list
+    play.say({"event": "forgotten", "job": "f" * 32})
+    wait_for(lambda: state(played)["rows"] == [command["job"]], "the row to go")
+
+
+def test_view_shows_the_newest_frame_in_an_image_editor_and_never_saves_it(
+    played: BlenderWindow, play: Play, shot: Path, artefact: Artefact
+) -> None:
+    # GIVEN a job of which a frame has arrived
+    save(played)
+    (command,) = wait_for(lambda: play.commands("render"), "the job")
+    play.say(job_event(command, "rendering"), {"event": "delivered", "job": command["job"], "path": str(THUMBNAIL)})
+    wait_for(lambda: played.run("answer = bpy.ops.relay_render.show_frame.poll()"), "the button")
+    # WHEN the artist presses View, twice
+    played.run("bpy.ops.relay_render.show_frame()")
+    played.run("bpy.ops.relay_render.show_frame()")
+    # THEN one new window shows it, with the panel in its sidebar
+    shown = """
+windows = bpy.context.window_manager.windows
+area = windows[-1].screen.areas[0]
+answer = [len(windows), area.type, area.spaces.active.image.filepath, area.spaces.active.image.is_runtime_data]
+"""
+    assert played.run(shown) == [2, "IMAGE_EDITOR", str(THUMBNAIL), True]
+    show_tab(played, "IMAGE_EDITOR")
+    played.screenshot(artefact("panel-image-editor"))
+    # AND neither picture nor anything of the extension is in the artist's file
+    played.run("bpy.ops.wm.save_as_mainfile(filepath=bpy.data.filepath, compress=False)")
+    saved = shot.read_bytes()
+    assert saved.startswith(b"BLENDER")
+    assert THUMBNAIL.name.encode() not in saved
+    assert command["job"].encode() not in saved
+    assert b"relay_render_" not in saved
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_the_extensions_preferences_open(window: BlenderWindow, wide: bool, artefact: Artefact) -> None:
+    window.run(
+        f"{PREFERENCES}.node_address = {'render-box.studio.example:7461' if wide else ''!r}\n"
+        "bpy.ops.screen.userpref_show(section='ADDONS')\n"
+        f"bpy.ops.preferences.addon_expand(module={ADDON!r})\n"
+        f"bpy.context.window_manager.addon_search = 'relay'"
+    )
+    window.screenshot(artefact(f"preferences-{'filled' if wide else 'empty'}"))
+    assert "Traceback" not in window.log()

@@ -5,7 +5,7 @@ import asyncio
 import errno
 import logging
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Protocol, cast
 
 import zmq
 import zmq.asyncio
@@ -54,7 +54,9 @@ class Endpoint:
         self._sessions: dict[bytes, Session] = {}
 
     def bind(self, endpoint: str) -> int:
-        """Listen on a ZeroMQ endpoint (``tcp://127.0.0.1:7460``; port 0: any). Returns the port. Raises zmq.ZMQError."""
+        """Listen on a ZeroMQ endpoint (``tcp://127.0.0.1:7460``; port 0: any). Returns the port. Raises
+        zmq.ZMQError.
+        """
         self._socket.bind(endpoint)
         return int(self._socket.getsockopt_string(zmq.LAST_ENDPOINT).rpartition(":")[2])
 
@@ -85,9 +87,9 @@ class Endpoint:
 
     def _send(self, routing_id: bytes, message: NodeMessage, payload: codec.Buffer | None = None) -> bool:
         frames = [routing_id, *codec.encode(message, payload)]
-        future = self._socket.send_multipart(frames, zmq.NOBLOCK, copy=payload is None)
         # With NOBLOCK zmq.asyncio tries at once: the future is done, with the error if there was one.
-        error = future.exception()
+        sent = cast("asyncio.Future[object]", self._socket.send_multipart(frames, zmq.NOBLOCK, copy=payload is None))
+        error = sent.exception()
         if error is None:
             return True
         if isinstance(error, zmq.ZMQError) and error.errno in (errno.EHOSTUNREACH, zmq.EAGAIN):

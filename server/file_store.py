@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The node's files: what artists sent, what is being rendered, and what waits to travel back.
 
-    incoming/<digest>.<client>.part     an upload, resumable
-    files/<digest>                      a complete, verified one
-    jobs/<job>/source/<name>.blend      the same file under the artist's name (hard link, else copy)
-    jobs/<job>/attempts/<position>-<n>  where one attempt at one task writes
-    jobs/<job>/outputs/                 verified results
-    jobs/<job>/preview.jpg, blender.log
+incoming/<digest>.<client>.part     an upload, resumable
+files/<digest>                      a complete, verified one
+jobs/<job>/source/<name>.blend      the same file under the artist's name (hard link, else copy)
+jobs/<job>/attempts/<position>-<n>  where one attempt at one task writes
+jobs/<job>/outputs/                 verified results
+jobs/<job>/preview.jpg, blender.log
 """
 
 import errno

@@ -235,7 +235,7 @@ class Handlers:
         if download.sent:
             session.downloads.pop(output).close()
 
-    def _on_delivered(self, session: Session, message: Delivered, _: Buffer) -> None:
+    def _on_delivered(self, _: Session, message: Delivered, __: Buffer) -> None:
         job = self.node.delivered(message.output)
         if job is None:
             return

@@ -151,7 +151,8 @@ class JobStore:
     def pending(self, job: str, limit: int) -> list[Task]:
         """Return up to `limit` tasks that wait, lowest position first."""
         rows = self._db.execute(
-            "SELECT job, position, frame, attempts FROM tasks WHERE job=? AND state='pending' ORDER BY position LIMIT ?",
+            "SELECT job, position, frame, attempts FROM tasks WHERE job=? AND state='pending'"
+            " ORDER BY position LIMIT ?",
             (job, limit),
         )
         return [Task(*row) for row in rows]
@@ -252,7 +253,8 @@ class JobStore:
     def refresh(self, job: Job) -> None:
         """Read a job's counts anew from its tasks and outputs."""
         counted = self._db.execute(
-            "SELECT state, COUNT(*), SUM(COALESCE(seconds, 0)) FROM tasks WHERE job=? AND frame IS NOT NULL GROUP BY state",
+            "SELECT state, COUNT(*), SUM(COALESCE(seconds, 0)) FROM tasks WHERE job=? AND frame IS NOT NULL"
+            " GROUP BY state",
             (job.id,),
         ).fetchall()
         job.frames = Counter({TaskState(state): count for state, count, _ in counted})

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The node's heart: takes jobs in, runs their tasks on the executor's slots, and keeps the books.
 
-Nothing here knows of sockets; an `Audience` is how the rest of the program hears of what happens. All methods run on the
+Nothing here knows of sockets; an `Audience` is how the rest of the program hears of what happens. All methods run on
+the
 server's loop; what reads whole files goes to a thread.
 """
 
@@ -88,8 +89,8 @@ class Node:
 
     async def start(self) -> None:
         """Tidy up after the last run and go on with what is queued."""
-        for job in self.store.finished_before(time.time() - KEEP_FINISHED_S):
-            self._drop(self._jobs[job])
+        for old in self.store.finished_before(time.time() - KEEP_FINISHED_S):
+            self._drop(self._jobs[old])
         for job in list(self._jobs.values()):
             self._release(job)
         await asyncio.to_thread(self.files.sweep, set(self._jobs), self.store.needed_digests(), time.time())
@@ -157,7 +158,9 @@ class Node:
             self._drop(job)
 
     def delivered(self, output: str) -> Job | None:
-        """The artist has this output: forget it. Returns its job, or None for an output that is not known (any more)."""
+        """The artist has this output: forget it. Returns its job, or None for an output that is not known (any
+        more).
+        """
         known = self.store.stored_output(output)
         if known is None:
             return None
@@ -393,9 +396,7 @@ class Node:
 
     def _release(self, job: Job) -> None:
         """Free the disk of what nobody will ask for: everything, once a job has ended well and its results are home."""
-        if job.state == JobState.SUPERSEDED or (
-            job.finished and job.state != JobState.FAILED and job.undelivered == 0
-        ):
+        if job.state == JobState.SUPERSEDED or (job.finished and job.state != JobState.FAILED and job.undelivered == 0):
             self.files.drop_job(job.id)
             self._release_file(job.spec.digest)
 

@@ -81,7 +81,9 @@ def _bind(endpoint: Endpoint, address: Address) -> int:
     try:
         return endpoint.bind(Address(host, address.port).endpoint if address.port else f"tcp://{host}:*")
     except zmq.ZMQError as error:
-        hint = "another program listens there, perhaps another node" if error.errno == zmq.EADDRINUSE else error.strerror
+        hint = (
+            "another program listens there, perhaps another node" if error.errno == zmq.EADDRINUSE else error.strerror
+        )
         raise CannotListen(f"Cannot listen on {address}: {hint}. Choose another with --listen HOST:PORT.") from error
 
 
@@ -90,5 +92,7 @@ def _end_on_signals(door: "asyncio.Task[None]") -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         try:
             loop.add_signal_handler(number, door.cancel)
-        except NotImplementedError:  # Windows: Ctrl+C arrives as KeyboardInterrupt, which asyncio turns into cancellation.
+        except (
+            NotImplementedError
+        ):  # Windows: Ctrl+C arrives as KeyboardInterrupt, which asyncio turns into cancellation.
             return

@@ -11,6 +11,7 @@ import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -37,8 +38,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def blender(request: pytest.FixtureRequest) -> Blender:
-    if isinstance(request.param, Blender):
-        return request.param
+    return request.param if isinstance(request.param, Blender) else no_blender()
+
+
+@pytest.fixture(scope="session")
+def any_blender() -> Blender:
+    """One Blender, for what does not depend on its version."""
+    return real_blenders()[-1] if real_blenders() else no_blender()
+
+
+def no_blender() -> NoReturn:
+    """Skips, or fails where a Blender was promised."""
     reason = "no Blender here: list executables in RELAY_TEST_BLENDERS, or pip install '.[embedded]'"
     if os.environ.get("RELAY_REQUIRE_BLENDER") == "1":
         pytest.fail(reason)

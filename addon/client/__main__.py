@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`python -m addon.client --data DIR`: the client process behind Blender's window; lines in on stdin, lines out on stdout."""
+"""`python -m addon.client --data DIR`: the client process behind Blender's window; lines in on stdin, lines out on
+stdout.
+"""
 
 import argparse
 import asyncio
@@ -11,7 +13,10 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from ..protocol.codec import build
+from ..protocol.errors import RemoteProtocolError
 from .beside import run_beside
+from .ledger import Order
 from .service import Client
 
 log = logging.getLogger("relay-render")
@@ -42,7 +47,7 @@ async def _obey_all(client: Client, commands: "asyncio.Queue[str | None]") -> No
     while (line := await commands.get()) is not None:
         try:
             _obey(client, json.loads(line))
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RemoteProtocolError):
             log.exception("a command was not understood: %.200s", line)
 
 
@@ -52,7 +57,7 @@ def _obey(client: Client, command: dict[str, Any]) -> None:
         case "configure":
             client.configure(arguments["address"])
         case "render":
-            client.render(**arguments)
+            client.render(build(Order, arguments))
         case "cancel":
             client.cancel(arguments["job"])
         case "retry":

@@ -56,6 +56,7 @@ class Connection:
         self._on_message = on_message
         self._context = zmq.asyncio.Context()
         self._socket: zmq.asyncio.Socket | None = None
+        self._monitor: zmq.asyncio.Socket | None = None
         self._address: Address | None = None
         self._address_changed = asyncio.Event()
         self._news = News(State.NONE, None, None, "")
@@ -116,15 +117,19 @@ class Connection:
 
     async def _talk(self, address: Address) -> None:
         """One connection, from its hello to the moment when it has to be made anew."""
-        self._socket = self._open_socket(address)
+        self._open_socket(address)
         self.send(self._hello)
         now = heard = pinged = asyncio.get_running_loop().time()
         while True:
             if self.connected and now - pinged >= HEARTBEAT_S:
                 self.send(Ping())
                 pinged = now
-            frames = await self._receive()
+            frames, broken = await self._receive()
             now = asyncio.get_running_loop().time()
+            if broken and self.connected:
+                # A new socket at once: this one would connect again by itself, and first send all that is still queued
+                # for the old connection, up to a whole window of pieces that the node no longer expects.
+                return
             if frames is not None:
                 heard = now
                 if not self._handle(frames, address):
@@ -135,12 +140,19 @@ class Connection:
             if self._news.state == State.REFUSED:
                 await asyncio.Event().wait()  # Until the artist changes something.
 
-    async def _receive(self) -> list[codec.Buffer] | None:
-        """The next message, or None when nothing came for a heartbeat's time."""
-        assert self._socket is not None
-        if not await self._socket.poll(int(HEARTBEAT_S * 1000)):
-            return None
-        return [frame.buffer for frame in await self._socket.recv_multipart(copy=False)]
+    async def _receive(self) -> tuple[list[codec.Buffer] | None, bool]:
+        """The next message, or None when none came for a heartbeat's time; and whether the connection broke."""
+        assert self._socket is not None and self._monitor is not None
+        poller = zmq.asyncio.Poller()
+        poller.register(self._socket, zmq.POLLIN)
+        poller.register(self._monitor, zmq.POLLIN)
+        ready = dict(await poller.poll(int(HEARTBEAT_S * 1000)))
+        if self._socket in ready:
+            return [frame.buffer for frame in await self._socket.recv_multipart(copy=False)], False
+        if self._monitor in ready:
+            await self._monitor.recv_multipart()
+            return None, True
+        return None, False
 
     def _handle(self, frames: list[codec.Buffer], address: Address) -> bool:
         """Take a message in; False when the connection has to be made anew."""
@@ -159,8 +171,8 @@ class Connection:
             self._on_message(message, payload)
         return True
 
-    def _open_socket(self, address: Address) -> zmq.asyncio.Socket:
-        opened = self._context.socket(zmq.DEALER)
+    def _open_socket(self, address: Address) -> None:
+        self._socket = opened = self._context.socket(zmq.DEALER)
         opened.setsockopt(zmq.LINGER, 0)
         opened.setsockopt(zmq.IPV6, 1)
         opened.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
@@ -168,13 +180,15 @@ class Connection:
         opened.setsockopt(zmq.HEARTBEAT_TIMEOUT, 3 * _ZMQ_HEARTBEAT_MS)
         opened.setsockopt(zmq.RECONNECT_IVL, 100)
         opened.setsockopt(zmq.RECONNECT_IVL_MAX, 2000)
+        self._monitor = opened.get_monitor_socket(zmq.EVENT_DISCONNECTED)
         opened.connect(address.endpoint)
-        return opened
 
     def _close_socket(self) -> None:
-        if self._socket is not None:
+        if self._socket is not None and self._monitor is not None:
+            self._socket.disable_monitor()
+            self._monitor.close()
             self._socket.close()
-            self._socket = None
+            self._socket = self._monitor = None
         if self.connected:
             self._tell(State.CONNECTING, None, f"Connecting to {self._address} again.")
 

@@ -9,7 +9,6 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-
 from ..protocol.codec import Buffer
 from ..protocol.errors import ProtocolError
 from ..protocol.messages import Delivered, Grant, Output, Piece, Want
@@ -32,7 +31,9 @@ OnTrouble = Callable[[Output, str], None]
 
 
 class Deliveries:
-    """All outputs on their way home. `locate` says where one goes; `on_trouble` hears one sentence, or "" when it is over."""
+    """All outputs on their way home. `locate` says where one goes; `on_trouble` hears one sentence, or "" when it is
+    over.
+    """
 
     def __init__(
         self, send: Callable[..., None], locate: Locate, on_delivered: OnDelivered, on_trouble: OnTrouble

@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the client has promised the artist, on disk: which jobs, from which file, and where their frames go.
 
-One JSON file a job. A job belongs to one process at a time, by a lock beside it: two Blenders share the folder, and when
+One JSON file a job. A job belongs to one process at a time, by a lock beside it: two Blenders share the folder, and
+when
 one of them ends, frames that come later are taken by the next that starts.
 """
 
 import dataclasses
+import enum
 import json
 import os
+import re
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..protocol.codec import build
@@ -18,29 +21,53 @@ from ..protocol.errors import RemoteProtocolError
 from .locks import FileLock
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where one File Output node's directory is on this machine."""
+class Trigger(enum.StrEnum):
+    """What made the artist's Blender order a render."""
 
-    directory: str
+    SAVE = "save"
+    NOW = "now"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What the artist wants rendered; the fields of the "render" command."""
+
+    job: str
+    """32 hexadecimal digits, made up by whoever orders: an order said twice is one job."""
+    blend: str
+    """Absolute path of the .blend on this machine."""
+    title: str
+    scene: str | None
+    """None: the scene that was active when the file was saved."""
+    frames: str
     folder: str
+    """Absolute; where the scene's own outputs go."""
+    trigger: Trigger = Trigger.NOW
+    keep_older: bool = False
+    """A save leaves the unfinished jobs of earlier saves alone."""
+    targets: dict[str, str] = field(default_factory=dict)
+    """Absolute folder for each directory of the scene's File Output nodes, named as in the .blend."""
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch("[0-9a-f]{32}", self.job):
+            raise ValueError(f"{self.job!r} is not 32 hexadecimal digits")
+        for path in (self.blend, self.folder, *self.targets.values()):
+            if not Path(path).is_absolute():
+                raise ValueError(f"{path!r} is not absolute")
+
+    @property
+    def group(self) -> str:
+        """Orders of one group supersede each other; empty: this one does not take part."""
+        return f"save {self.blend}"[:1000] if self.trigger == Trigger.SAVE and not self.keep_older else ""
 
 
 @dataclass(slots=True)
 class Entry:
-    """One job as the artist asked for it, and what became of it."""
+    """One order, and what became of it."""
 
-    job: str
-    blend: str
-    """Absolute path on this machine."""
-    title: str
-    scene: str | None
-    frames: str
-    group: str
-    folder: str
-    """Absolute; where the scene's own outputs go."""
+    order: Order
     created: float
-    targets: tuple[Target, ...] = ()
+    """Seconds since the epoch."""
     node: str = ""
     """Identifier of the node that has accepted it; empty until one has."""
     address: str = ""
@@ -49,6 +76,11 @@ class Entry:
     """Why it will never be accepted: "failed", "cancelled" or "superseded"; empty while it may be."""
     text: str = ""
     """One sentence about that."""
+
+    @property
+    def job(self) -> str:
+        """The job's identifier."""
+        return self.order.job
 
     @property
     def accepted(self) -> bool:

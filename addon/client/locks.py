@@ -2,6 +2,7 @@
 """A lock on a file that ends with the process that holds it, however that ends."""
 
 import os
+import sys
 from pathlib import Path
 
 
@@ -32,7 +33,7 @@ class FileLock:
             self._descriptor = None
 
 
-if os.name == "nt":
+if sys.platform == "win32":
     import msvcrt
 
     def _lock(descriptor: int) -> None:

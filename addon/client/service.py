@@ -5,7 +5,6 @@ import asyncio
 import contextlib
 import logging
 import platform
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -42,7 +41,7 @@ from .connection import Connection, News, State
 from .delivery import Deliveries
 from .destinations import destination
 from .errors import CannotRead, JobRefused
-from .ledger import Entry, Ledger, Target, client_id
+from .ledger import Entry, Ledger, Order, client_id
 from .submission import Submission
 from .view import job_line
 
@@ -52,7 +51,9 @@ NEWS_S = 0.1
 """A job is told of at most this often; the sidebar is not redrawn more often either."""
 
 STALE_PREVIEW_S = 86400.0
-"""A thumbnail that a killed process left behind is deleted after a day; another process may be showing a younger one."""
+"""A thumbnail that a killed process left behind is deleted after a day; another process may be showing a younger
+one.
+"""
 
 Tell = Callable[[dict[str, Any]], None]
 
@@ -122,28 +123,17 @@ class Client:
             self._tell({"event": "connection", "state": "refused", "address": address, "node": "", "version": "",
                         "blenders": [], "text": str(error)})  # fmt: skip
 
-    def render(
-        self, *, job: str, blend: str, title: str, scene: str | None, frames: str, trigger: str, folder: str,
-        keep_older: bool = False, targets: dict[str, str] | None = None,
-    ) -> None:  # fmt: skip
+    def render(self, order: Order) -> None:
         """Have a file rendered; a job that is known already is not taken twice."""
-        if job in self._jobs:
+        if order.job in self._jobs:
             return
-        supersedes = trigger == "save" and not keep_older
-        entry = Entry(
-            job=job, blend=blend, title=title, scene=scene, frames=frames, folder=folder, created=time.time(),
-            group=f"save {blend}"[:1000] if supersedes else "",
-            targets=tuple(Target(*pair) for pair in (targets or {}).items()),
-        )  # fmt: skip
-        if not re.fullmatch("[0-9a-f]{32}", job) or not Path(blend).is_absolute() or not Path(folder).is_absolute():
-            raise ValueError("a job needs an identifier, and absolute paths")
         try:
-            parse_frames(frames)
+            parse_frames(order.frames)
         except InvalidFrames as error:
-            self._problem(job, str(error))
+            self._problem(order.job, str(error))
             return
-        if supersedes:
-            self._supersede(entry)
+        self._supersede(order)
+        entry = Entry(order, created=time.time())
         self._save(entry)
         self._add(entry)
 
@@ -204,7 +194,7 @@ class Client:
         except (CannotRead, JobRefused) as error:
             self._end(job, "failed", str(error))
         except OSError as error:
-            self._end(job, "failed", f"{job.entry.blend} cannot be read: {error.strerror}.")
+            self._end(job, "failed", f"{job.entry.order.blend} cannot be read: {error.strerror}.")
 
     def _accepted(self, job: _Job) -> None:
         """The node has the job: from now on it is the node's to keep."""
@@ -219,9 +209,11 @@ class Client:
         if welcome is not None and job.entry.node == welcome.id:
             self._connection.send(Collect(job.entry.job))
 
-    def _supersede(self, newer: Entry) -> None:
+    def _supersede(self, newer: Order) -> None:
+        """Close the earlier saves of the file that the node does not have yet; those that it has, it closes itself."""
         for job in self._jobs.values():
-            if job.entry.group == newer.group and not job.entry.accepted and not job.entry.end:
+            older = job.entry
+            if newer.group and older.order.group == newer.group and not older.accepted and not older.end:
                 self._end(job, "superseded", "A newer save took its place.")
 
     def _end(self, job: _Job, end: str, text: str) -> None:
@@ -338,9 +330,8 @@ class Client:
     # Frames
 
     def _locate(self, output: Output) -> Path:
-        entry = self._jobs[output.job].entry
-        targets = {target.directory: target.folder for target in entry.targets}
-        return destination(Path(entry.folder), targets, output.directory, output.name)
+        order = self._jobs[output.job].entry.order
+        return destination(Path(order.folder), order.targets, output.directory, output.name)
 
     def _on_delivered(self, output: Output, path: Path) -> None:
         self._tell({"event": "delivered", "job": output.job, "frame": output.frame, "path": str(path)})

@@ -47,9 +47,7 @@ class Progress:
 class Submission:
     """One job on its way. `run` ends when the node has it; `receive` and `link_changed` feed it meanwhile."""
 
-    def __init__(
-        self, entry: Entry, send: Send, linked: Callable[[], bool], on_progress: Callable[[], None]
-    ) -> None:
+    def __init__(self, entry: Entry, send: Send, linked: Callable[[], bool], on_progress: Callable[[], None]) -> None:
         self.entry = entry
         self.progress = Progress()
         self._send = send
@@ -78,7 +76,7 @@ class Submission:
 
     async def run(self) -> None:
         """Bring the job to the node. Raises CannotRead, or JobRefused with the node's sentence."""
-        self._snapshot = await asyncio.to_thread(Snapshot, Path(self.entry.blend))
+        self._snapshot = await asyncio.to_thread(Snapshot, Path(self.entry.order.blend))
         self.progress.total = self._snapshot.size
         self._digest = await asyncio.to_thread(self._snapshot.digest)
         try:
@@ -150,17 +148,17 @@ class Submission:
 
     def _spec(self) -> JobSpec:
         assert self._snapshot is not None
-        entry = self.entry
+        order = self.entry.order
         return JobSpec(
-            job=entry.job,
-            title=entry.title,
-            blend=safe_component(Path(entry.blend).name, "untitled.blend"),
+            job=order.job,
+            title=order.title,
+            blend=safe_component(Path(order.blend).name, "untitled.blend"),
             digest=self._digest,
             size=self._snapshot.size,
-            scene=entry.scene,
-            frames=entry.frames,
-            group=entry.group,
-            created=entry.created,
+            scene=order.scene,
+            frames=order.frames,
+            group=order.group,
+            created=self.entry.created,
         )
 
     def _advance(self, received: int) -> None:

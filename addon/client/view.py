@@ -21,10 +21,10 @@ def job_line(entry: Entry, status: JobStatus | None, upload: Progress | None, tr
     line: Line = {
         "event": "job",
         "job": entry.job,
-        "title": entry.title,
-        "blend": entry.blend,
-        "folder": entry.folder,
-        "frames": entry.frames,
+        "title": entry.order.title,
+        "blend": entry.order.blend,
+        "folder": entry.order.folder,
+        "frames": entry.order.frames,
         "created": entry.created,
         "state": state,
         "sent_bytes": upload.sent if upload else 0,
@@ -48,7 +48,7 @@ def state_of(entry: Entry, status: JobStatus | None, upload: Progress | None) ->
 def _numbers(entry: Entry, status: JobStatus | None) -> Line:
     if status is None:
         return {
-            "total": len(parse_frames(entry.frames)), "done": 0, "delivered": 0, "failed": 0, "fraction": 0.0,
+            "total": len(parse_frames(entry.order.frames)), "done": 0, "delivered": 0, "failed": 0, "fraction": 0.0,
             "eta_s": None, "frame": None, "sample": None, "samples": None, "tile": None, "tiles": None, "notices": [],
             "blender": None,
         }  # fmt: skip
@@ -90,6 +90,6 @@ def _plain_text(entry: Entry, status: JobStatus, state: str) -> str:
         case "returning":
             return "Rendered; the last frames are on their way."
         case "done":
-            return f"Done: in {entry.folder}."
+            return f"Done: in {entry.order.folder}."
         case _:
             return ""

@@ -42,7 +42,9 @@ def parse_address(text: str) -> Address:
     else:
         host, _, port = text.partition(":")
     if not (_IPV6.match(host) if ":" in host else _HOST.match(host)):
-        raise InvalidAddress(f"{text!r} is not an address: write a name or an IP address, like render-box or 192.168.1.20.")
+        raise InvalidAddress(
+            f"{text!r} is not an address: write a name or an IP address, like render-box or 192.168.1.20."
+        )
     return Address(host, _parse_port(port, text))
 
 

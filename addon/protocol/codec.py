@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Messages to ZeroMQ frames and back.
 
-A message is one frame of JSON, ``{"type": "want", "transfer": ..., ...}``, and for Piece and Preview a second frame with
+A message is one frame of JSON, ``{"type": "want", "transfer": ..., ...}``, and for Piece and Preview a second frame
+with
 the payload. Unknown fields are skipped, so that a field can be added without a new protocol version.
 """
 
@@ -105,6 +106,8 @@ def _decoder(hint: Any) -> Callable[[object], Any]:
         return lambda value: None if value is None else required(value)
     if typing.get_origin(hint) is tuple:
         return _tuple_decoder(_decoder(typing.get_args(hint)[0]))
+    if typing.get_origin(hint) is dict:
+        return _dict_decoder(_decoder(typing.get_args(hint)[1]))
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
         return hint
     return _scalar_decoder(hint)
@@ -131,6 +134,15 @@ def _tuple_decoder(inner: Callable[[object], Any]) -> Callable[[object], Any]:
         if not isinstance(value, list):
             raise TypeError("a list was expected")
         return tuple(inner(item) for item in value)
+
+    return decode
+
+
+def _dict_decoder(inner: Callable[[object], Any]) -> Callable[[object], Any]:
+    def decode(value: object) -> Any:
+        if not isinstance(value, dict):
+            raise TypeError("an object was expected")
+        return {name: inner(item) for name, item in value.items()}
 
     return decode
 

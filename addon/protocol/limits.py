@@ -2,10 +2,13 @@
 """The numbers both sides keep to. Sizes in bytes, times in seconds."""
 
 PIECE_BYTES = 1 << 20
-"""Payload of one Piece. ZeroMQ with zero copy reaches its full rate from 1 MiB on; smaller ones cost up to half of it."""
+"""Payload of one Piece. ZeroMQ with zero copy reaches its full rate from 1 MiB on; smaller ones cost up to half of
+it.
+"""
 
 WINDOW_BYTES = 16 << 20
-"""Bytes a receiver lets the sender run ahead. Covers 118 MB/s at 140 ms of round trip, and bounds the memory that a slow
+"""Bytes a receiver lets the sender run ahead. Covers 118 MB/s at 140 ms of round trip, and bounds the memory that a
+slow
 disk can cost: a ZeroMQ high-water mark alone let a slow receiver grow to 650 MiB."""
 
 MAX_HEADER_BYTES = 256 << 10
@@ -21,7 +24,9 @@ HEARTBEAT_S = 1.0
 """How often a client says that it is there."""
 
 SILENCE_S = 5.0
-"""After this long without a word the other side counts as lost: five missed heartbeats, so one lost Wi-Fi second is none."""
+"""After this long without a word the other side counts as lost: five missed heartbeats, so one lost Wi-Fi second is
+none.
+"""
 
 MAX_FILE_BYTES = 1 << 40
 """The largest .blend taken, 1 TiB: a sanity bound on numbers from the wire, not a quota."""

@@ -115,7 +115,9 @@ class Ping:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """The client has a file that the node may need. `digest` is BLAKE2b-128 of its bytes in hex, and names the transfer."""
+    """The client has a file that the node may need. `digest` is BLAKE2b-128 of its bytes in hex, and names the
+    transfer.
+    """
 
     digest: str
     size: int

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Names that cross the wire: taking Blender's output patterns apart, and refusing names that would leave their folder."""
+"""Names that cross the wire: taking Blender's output patterns apart, and refusing names that would leave their
+folder.
+"""
 
 import unicodedata
 
@@ -61,7 +63,7 @@ def safe_component(text: str, fallback: str) -> str:
 
 
 def _check_component(component: str, name: str) -> None:
-    reserved = component.split(".")[0].rstrip(" ").upper() in _WINDOWS_DEVICES
+    reserved = component.split(".", maxsplit=1)[0].rstrip(" ").upper() in _WINDOWS_DEVICES
     if (
         component in ("", ".", "..")
         or component[-1] in ". "

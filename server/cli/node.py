@@ -16,12 +16,15 @@ from ..errors import ServerError
 from ..serve import Options, is_loopback, serve
 from . import app, console, fail, log_to_stderr, run
 
+DEFAULT_LISTEN = f"127.0.0.1:{DEFAULT_PORT}"
 DEFAULT_DATA = platformdirs.user_data_path("relay-render", appauthor=False) / "node"
 
 Listen = Annotated[
     str, typer.Option("--listen", metavar="HOST[:PORT]", help="Address to listen on; port 0 takes a free one.")
 ]
-Data = Annotated[Path, typer.Option("--data", help="Folder for the queue and the files.", show_default=str(DEFAULT_DATA))]
+Data = Annotated[
+    Path, typer.Option("--data", help="Folder for the queue and the files.", show_default=str(DEFAULT_DATA))
+]
 Blenders = Annotated[
     list[Path] | None,
     typer.Option("--blender", help="A Blender to use beside those found: program or folder. May be repeated."),
@@ -34,7 +37,7 @@ Version = Annotated[bool, typer.Option("--version", help="Say the version and en
 @app.callback(invoke_without_command=True)
 def main(
     context: typer.Context,
-    listen: Listen = f"127.0.0.1:{DEFAULT_PORT}",
+    listen: Listen = DEFAULT_LISTEN,
     data: Data = DEFAULT_DATA,
     blender: Blenders = None,
     slots: Slots = 1,
@@ -43,7 +46,8 @@ def main(
 ) -> None:
     """Render what artists save in Blender, on this machine.
 
-    Without a command: run the render node. It finds the Blenders of this machine, queues the jobs that artists send, and
+    Without a command: run the render node. It finds the Blenders of this machine, queues the jobs that artists send,
+    and
     goes on where it was after every restart.
     """
     if version:
@@ -61,11 +65,18 @@ def main(
         return
 
 
-def _options(listen: str, data: Path, extra: list[Path], slots: int) -> Options:
+def listen_address(text: str) -> Address:
+    """As parse_address, with port 0 allowed; ends the program with the sentence for what is no address."""
     try:
-        address = _parse_listen(listen)
+        if text.endswith(":0"):
+            return Address(parse_address(text[:-2]).host, 0)
+        return parse_address(text)
     except InvalidAddress as error:
         raise fail(str(error)) from error
+
+
+def _options(listen: str, data: Path, extra: list[Path], slots: int) -> Options:
+    address = listen_address(listen)
     blenders = find_blenders(extra)
     if not blenders:
         raise fail(
@@ -74,16 +85,11 @@ def _options(listen: str, data: Path, extra: list[Path], slots: int) -> Options:
     return Options(address, data, blenders, slots)
 
 
-def _parse_listen(text: str) -> Address:
-    """As parse_address, with port 0 allowed."""
-    if text.endswith(":0"):
-        return Address(parse_address(text[:-2]).host, 0)
-    return parse_address(text)
-
-
 def _announce(options: Options, port: int) -> None:
     address = Address(options.listen.host, port)
-    console.print(f"[bold]Relay Render {VERSION}[/bold] listens on [bold]{address.host}:{port}[/bold] (process {os.getpid()})")
+    console.print(
+        f"[bold]Relay Render {VERSION}[/bold] listens on [bold]{address.host}:{port}[/bold] (process {os.getpid()})"
+    )
     for blender in reversed(options.blenders):
         console.print(f"  Blender {blender.name}  {blender.source}")
     console.print(f"  Data in {options.data}")

@@ -14,6 +14,7 @@ import rich.progress
 import typer
 
 from addon.client.beside import run_beside
+from addon.client.ledger import Order
 from addon.client.observer import Observer, Unreachable
 from addon.client.service import Client
 from addon.protocol import blendfile
@@ -46,12 +47,9 @@ def submit(
     Ends when all frames lie in the output folder. Ctrl+C leaves the job running; `watch` brings its frames later.
     """
     blend = _checked(file, frames, to)
-    command = {
-        "job": uuid.uuid4().hex, "blend": str(blend), "title": blend.name, "scene": scene, "frames": frames,
-        "trigger": "now", "folder": str(output.absolute()),
-    }  # fmt: skip
+    order = Order(uuid.uuid4().hex, str(blend), blend.name, scene, frames, str(output.absolute()))
     try:
-        run(_submit(command, to, data))
+        run(_submit(order, to, data))
     except KeyboardInterrupt:
         errors.print(f"The job goes on. See it, and bring its frames, with: python -m server watch --to {to}")
         raise typer.Exit(130) from None
@@ -116,14 +114,14 @@ def _checked(file: Path, frames: str, to: str) -> Path:
     return file.absolute()
 
 
-async def _submit(command: dict[str, Any], to: str, data: Path) -> None:
+async def _submit(order: Order, to: str, data: Path) -> None:
     data.mkdir(parents=True, exist_ok=True)
     lines: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     client = Client(data, lines.put_nowait)
     client.configure(to)
-    client.render(**command)
-    await run_beside(client.run(adopt=False), _show_progress(command["job"], lines))
-    client.let_go(command["job"])
+    client.render(order)
+    await run_beside(client.run(adopt=False), _show_progress(order.job, lines))
+    client.let_go(order.job)
 
 
 async def _show_progress(job: str, lines: "asyncio.Queue[dict[str, Any]]") -> None:

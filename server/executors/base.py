@@ -100,7 +100,9 @@ class Executor(abc.ABC):
 
     @abc.abstractmethod
     def run(self, slot: int, assignment: Assignment) -> None:
-        """Start a task on an idle slot; the listener hears how it goes, at the end Written, TaskFailed or BlenderDied."""
+        """Start a task on an idle slot; the listener hears how it goes, at the end Written, TaskFailed or
+        BlenderDied.
+        """
 
     @abc.abstractmethod
     def stop(self, slot: int) -> None:

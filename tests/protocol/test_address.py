@@ -19,7 +19,9 @@ def test_reads_addresses(text: str, address: Address) -> None:
     assert parse_address(str(address)) == address
 
 
-@pytest.mark.parametrize("text", ["", "a b", "tcp://box", "box:0", "box:70000", "box:x", "box:99999999999", "-x", "[::1", "bo/x"])
+@pytest.mark.parametrize(
+    "text", ["", "a b", "tcp://box", "box:0", "box:70000", "box:x", "box:99999999999", "-x", "[::1", "bo/x"]
+)
 def test_says_when_it_is_none(text: str) -> None:
     with pytest.raises(InvalidAddress):
         parse_address(text)

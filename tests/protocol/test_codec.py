@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
+import contextlib
 import dataclasses
 import json
 import typing
@@ -27,7 +28,9 @@ SPECIAL = {
 
 def messages_of(kind: type) -> st.SearchStrategy[typing.Any]:
     hints = typing.get_type_hints(kind)
-    return st.builds(kind, **{field.name: value_of(field.name, hints[field.name]) for field in dataclasses.fields(kind)})
+    return st.builds(
+        kind, **{field.name: value_of(field.name, hints[field.name]) for field in dataclasses.fields(kind)}
+    )
 
 
 def value_of(name: str, hint: typing.Any) -> st.SearchStrategy[typing.Any]:
@@ -79,10 +82,8 @@ JSON = st.recursive(
     )
 )
 def test_wrong_types_are_refused_or_read_but_never_crash(fields: dict[str, object]) -> None:
-    try:
+    with contextlib.suppress(RemoteProtocolError):
         codec.decode_from_client([json.dumps(fields).encode()])
-    except RemoteProtocolError as error:
-        assert str(error)
 
 
 def test_fields_of_a_newer_version_are_skipped() -> None:

@@ -24,14 +24,17 @@ def test_splits_output_patterns(pattern: str, directory: str, rest: str) -> None
     assert split_pattern(pattern) == (directory, rest)
 
 
-@pytest.mark.parametrize("name", ["a.png", "layers/beauty0001.exr", "schöne Aussicht 1.png", "日本/画像.png", ".hidden"])
+@pytest.mark.parametrize(
+    "name", ["a.png", "layers/beauty0001.exr", "schöne Aussicht 1.png", "日本/画像.png", ".hidden"]
+)
 def test_accepts_names_that_every_system_holds(name: str) -> None:
     assert check_relative_name(name) == name
 
 
 @pytest.mark.parametrize(
     "name",
-    ["", "/etc/passwd", "..", "a/../b", "a//b", "C:/x", "a\\b", "NUL", "con.png", "aux .txt", "COM1", "a.", "b ", "a\0b",
+    ["", "/etc/passwd", "..", "a/../b", "a//b", "C:/x", "a\\b", "NUL", "con.png", "aux .txt", "COM1", "a.", "b ",
+    "a\0b",
      "x" * 300, "/".join(["y" * 100] * 20), "a\nb", "\ud800", "what?.png", "x/./y"],
 )  # fmt: skip
 def test_refuses_names_that_leave_their_folder_or_mean_something_else(name: str) -> None:

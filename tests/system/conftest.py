@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Nodes, clients and scenes for the tests of the whole program."""
+
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from server.blenders import Blender
+from tests.system.harness import ClientProcess, NodeProcess
+
+RunInBlender = Callable[..., subprocess.CompletedProcess[str]]
+
+MAKE_SCENE = """
+import os, bpy, array, random
+scene = bpy.context.scene
+scene.render.engine = os.environ.get("ENGINE", "CYCLES")
+scene.render.resolution_x, scene.render.resolution_y = 96, 64
+scene.render.filepath = os.environ.get("PATTERN", "//frames/shot_###")
+scene.cycles.samples = int(os.environ.get("SAMPLES", "1"))
+scene.cycles.use_denoising = False
+scene.frame_end = 12
+cube = bpy.data.objects["Cube"]
+cube.keyframe_insert("rotation_euler", frame=1)
+cube.rotation_euler[2] = 3
+cube.keyframe_insert("rotation_euler", frame=12)
+side = int(os.environ.get("BULK", "0"))
+if side:
+    image = bpy.data.images.new("bulk", side, side)
+    image.pixels.foreach_set(array.array("f", random.Random(1).choices([0.0, 0.2, 0.4, 0.7, 1.0], k=side * side * 4)))
+    image.pack()
+    image.use_fake_user = True
+if os.environ.get("NO_CAMERA"):
+    bpy.data.objects.remove(scene.camera)
+bpy.ops.wm.save_as_mainfile(filepath=os.environ["BLEND"])
+"""
+
+
+@pytest.fixture
+def start_node(tmp_path: Path) -> Iterator[Callable[..., NodeProcess]]:
+    nodes: list[NodeProcess] = []
+
+    def start(blender: Blender | None, *options: str, data: Path | None = None) -> NodeProcess:
+        nodes.append(NodeProcess(data or tmp_path / "node", blender, *options))
+        return nodes[-1]
+
+    yield start
+    for node in nodes:
+        node.close()
+
+
+@pytest.fixture
+def start_client(tmp_path: Path) -> Iterator[Callable[..., ClientProcess]]:
+    clients: list[ClientProcess] = []
+
+    def start(address: str) -> ClientProcess:
+        clients.append(ClientProcess(tmp_path / "client"))
+        clients[-1].send(command="configure", address=address)
+        return clients[-1]
+
+    yield start
+    for client in clients:
+        client.close()
+
+
+@pytest.fixture(scope="session")
+def make_scene(run_in_blender: RunInBlender, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Makes a small animated scene with a real Blender, each kind once; keyword arguments as MAKE_SCENE reads them."""
+    made: dict[tuple[object, ...], Path] = {}
+
+    def make(blender: Blender, **wishes: str) -> Path:
+        key = (blender, *sorted(wishes.items()))
+        if key not in made:
+            path = tmp_path_factory.mktemp("scene") / "shot.blend"
+            run_in_blender(blender, MAKE_SCENE, BLEND=str(path), **wishes)
+            made[key] = path
+        return made[key]
+
+    return make

@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A real node, real clients and a link between them that can be slow or cut; every process is ended by its id."""
+
+import contextlib
+import json
+import os
+import queue
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+import psutil
+import pytest
+
+from server.blenders import Blender
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_S = 120.0
+"""Nothing here takes a tenth of this on an idle machine."""
+
+Line = dict[str, Any]
+
+
+class NodeProcess:
+    """`python -m server` on a port of its own, over one data folder; can be killed and started again."""
+
+    def __init__(self, data: Path, blender: Blender | None, *options: str) -> None:
+        self.data = data
+        self.port = free_port()
+        self.log = data.parent / f"{data.name}.log"
+        installed = blender is not None and Path(blender.source).exists()
+        self._options = [*(["--blender", blender.source] if blender and installed else []), *options]
+        self.process: subprocess.Popen[str] | None = None
+        self.start()
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "server", "--listen", self.address, "--data", self.data, *self._options]
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(
+                list(map(str, command)), cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True
+            )
+        assert self.process.stdout is not None
+        first = self.process.stdout.readline()
+        threading.Thread(target=_drain, args=(self.process.stdout,), daemon=True).start()
+        assert "listens on" in first, f"{first}\n{self.log.read_text()}"
+
+    def blenders(self) -> list[psutil.Process]:
+        """The Blenders that render now."""
+        assert self.process is not None
+        return psutil.Process(self.process.pid).children()
+
+    def kill(self) -> None:
+        """kill -9, this one process only: its Blenders must end by themselves."""
+        assert self.process is not None and self.process.stdout is not None
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+        self.process = None
+
+    def close(self) -> None:
+        if self.process is None:
+            return
+        output = self.process.stdout
+        assert output is not None
+        blenders = self.blenders() if self.process.poll() is None else []
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        finally:
+            self.process.kill()
+            for blender in blenders:
+                if blender.is_running():
+                    blender.kill()
+            output.close()
+            self.process = None
+
+
+def _drain(pipe: IO[str]) -> None:
+    """Read a pipe to its end, so that whoever writes to it never waits."""
+    with contextlib.suppress(ValueError):  # Closed under us.
+        for _ in pipe:
+            pass
+
+
+class ClientProcess:
+    """`python -m addon.client` as Blender starts it."""
+
+    def __init__(self, data: Path) -> None:
+        self.log = data.parent / f"{data.name}.log"
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "addon.client", "--data", str(data)], cwd=ROOT, stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE, stderr=log, text=True,
+            )  # fmt: skip
+        self.seen: list[Line] = []
+        self.states: dict[str, str] = {}
+        self._lines: queue.SimpleQueue[Line | None] = queue.SimpleQueue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def send(self, **command: object) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(command) + "\n")
+        self.process.stdin.flush()
+
+    def render(self, blend: Path, folder: Path, frames: str = "1", **more: object) -> str:
+        job = uuid.uuid4().hex
+        fields: dict[str, object] = {
+            "job": job, "blend": str(blend), "title": blend.name, "scene": None, "frames": frames, "trigger": "now",
+            "folder": str(folder),
+        }  # fmt: skip
+        self.send(command="render", **{**fields, **more})
+        return job
+
+    def until(self, holds: Callable[[Line], bool], patience: float = PATIENCE_S) -> Line:
+        """The next line for which `holds` is true."""
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                line = self._lines.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                pytest.fail(f"waited in vain; the last lines were {self.seen[-4:]}\n{self.log.read_text()[-2000:]}")
+            assert line is not None, f"the client ended; the last lines were {self.seen[-4:]}\n{self.log.read_text()}"
+            self.seen.append(line)
+            if line["event"] == "job":
+                self.states[line["job"]] = line["state"]
+            if holds(line):
+                return line
+
+    def until_state(self, job: str, *states: str) -> Line:
+        return self.until(lambda line: line["event"] == "job" and line["job"] == job and line["state"] in states)
+
+    def kill(self) -> None:
+        """kill -9."""
+        self.process.kill()
+        self.close()
+
+    def close(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait(20)
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout as lines:
+            for line in lines:
+                self._lines.put(json.loads(line))
+        self._lines.put(None)
+
+
+class Link:
+    """A TCP relay in front of a node: `rate` bytes a second towards it; knows how much has passed, and can be cut."""
+
+    def __init__(self, port: int, rate: float) -> None:
+        self._target = port
+        self._rate = rate
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self.passed = 0
+        self._moved = threading.Condition()
+        self._sockets: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def wait_for(self, passed: int) -> None:
+        with self._moved:
+            assert self._moved.wait_for(lambda: self.passed >= passed, PATIENCE_S)
+
+    def cut(self) -> None:
+        """End every connection; new ones are taken."""
+        for end in self._sockets:
+            end.close() if end.fileno() < 0 else end.shutdown(socket.SHUT_RDWR)
+        self._sockets.clear()
+
+    def close(self) -> None:
+        self._listener.close()
+        with self._moved:
+            for end in self._sockets:
+                end.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._listener.accept()
+                far = socket.create_connection(("127.0.0.1", self._target))
+            except OSError:
+                return
+            self._sockets += [near, far]
+            threading.Thread(target=self._copy, args=(near, far, self._rate), daemon=True).start()
+            threading.Thread(target=self._copy, args=(far, near, None), daemon=True).start()
+
+    def _copy(self, source: socket.socket, target: socket.socket, rate: float | None) -> None:
+        try:
+            while block := source.recv(65536):
+                target.sendall(block)
+                if rate is not None:
+                    time.sleep(len(block) / rate)  # The link's own slowness.
+                    with self._moved:
+                        self.passed += len(block)
+                        self._moved.notify_all()
+        except OSError:
+            return
+        finally:
+            for end in (source, target):
+                if end.fileno() >= 0:
+                    end.close()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def cli(*arguments: object, data: Path, timeout: float = PATIENCE_S) -> subprocess.CompletedProcess[str]:
+    """`python -m server ...` as a person runs it, in a wide terminal without colours."""
+    environment = os.environ | {"COLUMNS": "240", "NO_COLOR": "1", "TERM": "dumb"}
+    command = [sys.executable, "-m", "server", *map(str, arguments)]
+    if arguments[0] in ("submit", "watch"):
+        command += ["--data", str(data)]
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, text=True, capture_output=True, timeout=timeout, check=False
+    )
+
+
+def plain(text: str) -> str:
+    """One line of what a terminal program said."""
+    return re.sub(r"\s+", " ", text)

@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From a saved file to frames in the artist's folder, through real processes, sockets and Blenders."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from server.blenders import Blender
+from server.pictures import verify
+from tests.system.harness import ClientProcess, Link, NodeProcess, cli, plain
+
+StartNode = Callable[..., NodeProcess]
+StartClient = Callable[..., ClientProcess]
+MakeScene = Callable[..., Path]
+
+FRAMES = [f"shot_{number:03}.png" for number in range(1, 13)]
+
+
+def check_frames(folder: Path) -> None:
+    assert sorted(path.name for path in folder.iterdir()) == FRAMES
+    for path in folder.iterdir():
+        verify(path)
+
+
+def test_frames_arrive_under_blenders_own_names(
+    blender: Blender, start_node: StartNode, start_client: StartClient, make_scene: MakeScene, tmp_path: Path
+) -> None:
+    # GIVEN a node and a client that is connected to it
+    node = start_node(blender)
+    client = start_client(node.address)
+    hello = client.until(lambda line: line["event"] == "connection" and line["state"] == "connected")
+    assert blender.name in hello["blenders"]
+    # WHEN an animation is sent
+    job = client.render(make_scene(blender), tmp_path / "frames", "1-12")
+    # THEN its frames arrive whole, with a thumbnail, and the panel is told all the way
+    done = client.until_state(job, "done", "failed")
+    assert (done["state"], done["done"], done["delivered"], done["fraction"]) == ("done", 12, 12, 1.0), done
+    assert done["blender"] == blender.name
+    check_frames(tmp_path / "frames")
+    states = [line["state"] for line in client.seen if line["event"] == "job"]
+    assert "rendering" in states
+    thumbnails = [Path(line["path"]) for line in client.seen if line["event"] == "thumbnail"]
+    assert thumbnails[-1].read_bytes()[:2] == b"\xff\xd8"
+    # AND the node has kept nothing of it but its place on the list
+    assert list((node.data / "jobs").iterdir()) == []
+    assert list((node.data / "files").iterdir()) == []
+    # AND clearing takes it off the list on both sides
+    client.send(command="clear_finished")
+    client.until(lambda line: line == {"event": "forgotten", "job": job})
+    assert job[:8] not in cli("status", "--to", node.address, data=tmp_path).stdout
+
+
+def test_the_node_killed_in_an_animation_goes_on_at_the_first_missing_frame(
+    any_blender: Blender, start_node: StartNode, start_client: StartClient, make_scene: MakeScene, tmp_path: Path
+) -> None:
+    # GIVEN an animation of which some frames have arrived
+    node = start_node(any_blender)
+    client = start_client(node.address)
+    job = client.render(make_scene(any_blender, SAMPLES="256"), tmp_path / "frames", "1-12")
+    for _ in range(3):
+        client.until(lambda line: line["event"] == "delivered")
+    blenders = node.blenders()
+    # WHEN the node is killed
+    node.kill()
+    # THEN its Blender ends too
+    gone, alive = psutil.wait_procs(blenders, timeout=20)
+    assert gone and not alive
+    # AND after a restart the animation goes on behind the frames that were rendered
+    node.start()
+    going_on = client.until(lambda line: line["event"] == "job" and line["frame"] is not None)
+    assert going_on["frame"] > 3
+    client.until_state(job, "done")
+    check_frames(tmp_path / "frames")
+
+
+def test_blender_killed_in_a_frame_renders_it_again(
+    any_blender: Blender, start_node: StartNode, start_client: StartClient, make_scene: MakeScene, tmp_path: Path
+) -> None:
+    node = start_node(any_blender)
+    client = start_client(node.address)
+    job = client.render(make_scene(any_blender, SAMPLES="256"), tmp_path / "frames", "1-12")
+    for _ in range(2):
+        client.until(lambda line: line["event"] == "delivered")
+        client.until(lambda line: line["event"] == "job" and line["frame"] is not None)
+        for process in node.blenders():
+            process.kill()
+    client.until_state(job, "done")
+    check_frames(tmp_path / "frames")
+
+
+def test_the_client_killed_in_an_upload_goes_on_where_it_was(
+    any_blender: Blender, start_node: StartNode, start_client: StartClient, make_scene: MakeScene, tmp_path: Path
+) -> None:
+    # GIVEN an upload over a slow link, half done
+    node = start_node(any_blender)
+    blend = make_scene(any_blender, BULK="3072")
+    size = blend.stat().st_size
+    link = Link(node.port, rate=size / 3)
+    client = start_client(f"127.0.0.1:{link.port}")
+    job = client.render(blend, tmp_path / "frames", "1-3")
+    link.wait_for(size // 2)
+    # WHEN the client is killed and a new one is started
+    client.kill()
+    client = start_client(f"127.0.0.1:{link.port}")
+    # THEN the job is there again and ends, and what had arrived was not sent twice
+    client.until_state(job, "done")
+    assert sorted(path.name for path in (tmp_path / "frames").iterdir()) == FRAMES[:3]
+    assert link.passed < size * 1.3  # Sent anew it would be 1.5 at least.
+    assert cli("status", "--to", node.address, data=tmp_path).stdout.count("shot.blend") == 1
+    link.close()
+
+
+def test_a_link_that_breaks_is_taken_up_again(
+    any_blender: Blender, start_node: StartNode, start_client: StartClient, make_scene: MakeScene, tmp_path: Path
+) -> None:
+    node = start_node(any_blender)
+    blend = make_scene(any_blender, BULK="3072")
+    size = blend.stat().st_size
+    link = Link(node.port, rate=size / 2)
+    client = start_client(f"127.0.0.1:{link.port}")
+    job = client.render(blend, tmp_path / "frames", "1-3")
+    for part in (0.25, 0.5, 0.75):
+        link.wait_for(int(size * part))
+        link.cut()
+    client.until_state(job, "done")
+    assert sorted(path.name for path in (tmp_path / "frames").iterdir()) == FRAMES[:3]
+    assert link.passed < size * 1.6
+    link.close()
+
+
+def test_several_saves_leave_one_job(
+    any_blender: Blender, start_node: StartNode, start_client: StartClient, make_scene: MakeScene, tmp_path: Path
+) -> None:
+    # GIVEN a save that is rendering
+    node = start_node(any_blender)
+    client = start_client(node.address)
+    blend = make_scene(any_blender, SAMPLES="4096")
+    first = client.render(blend, tmp_path / "frames", "1-12", trigger="save")
+    client.until(lambda line: line["event"] == "job" and line["frame"] is not None)
+    # WHEN the file is saved twice more
+    second = client.render(blend, tmp_path / "frames", "1", trigger="save")
+    third = client.render(blend, tmp_path / "frames", "2", trigger="save")
+    # THEN only the newest is rendered
+    client.until(lambda _: client.states.get(third) == "rendering" and client.states[first] == "superseded")
+    assert client.states.get(second, "superseded") == "superseded"
+    client.send(command="cancel", job=third)
+    client.until_state(third, "cancelled")
+    assert node.blenders() == []
+
+
+def test_render_now_and_kept_saves_supersede_nothing(
+    any_blender: Blender, start_node: StartNode, start_client: StartClient, make_scene: MakeScene, tmp_path: Path
+) -> None:
+    node = start_node(any_blender)
+    client = start_client(node.address)
+    blend = make_scene(any_blender)
+    jobs = [
+        client.render(blend, tmp_path / "a", "1", trigger="save"),
+        client.render(blend, tmp_path / "b", "2", trigger="now"),
+        client.render(blend, tmp_path / "c", "3", trigger="save", keep_older=True),
+    ]
+    for job in jobs:
+        client.until_state(job, "done")
+    assert [(tmp_path / folder / FRAMES[n]).exists() for n, folder in enumerate("abc")] == [True] * 3
+
+
+def test_frames_of_a_closed_blender_come_with_the_next_one(
+    any_blender: Blender, start_node: StartNode, start_client: StartClient, make_scene: MakeScene, tmp_path: Path
+) -> None:
+    # GIVEN a client that ends while its job is rendered
+    node = start_node(any_blender)
+    client = start_client(node.address)
+    job = client.render(make_scene(any_blender, SAMPLES="64"), tmp_path / "frames", "1-12")
+    client.until(lambda line: line["event"] == "delivered")
+    client.close()
+    # WHEN another one starts later
+    client = start_client(node.address)
+    # THEN all frames arrive
+    client.until_state(job, "done")
+    check_frames(tmp_path / "frames")
+
+
+def test_the_command_line_submits_and_shows(
+    any_blender: Blender, start_node: StartNode, make_scene: MakeScene, tmp_path: Path
+) -> None:
+    node = start_node(any_blender)
+    done = cli(
+        "submit", make_scene(any_blender), "--to", node.address, "--frames", "1-3,12", "--output", tmp_path / "out",
+        data=tmp_path / "client",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [*FRAMES[:3], FRAMES[11]]
+    status = cli("status", "--to", node.address, data=tmp_path)
+    assert "shot.blend" in status.stdout
+    assert "4/4 100%" in plain(status.stdout)
+    assert any_blender.name in status.stdout
+
+
+def test_the_command_line_cancels_by_the_first_digits(
+    any_blender: Blender, start_node: StartNode, start_client: StartClient, make_scene: MakeScene, tmp_path: Path
+) -> None:
+    node = start_node(any_blender)
+    client = start_client(node.address)
+    job = client.render(make_scene(any_blender, SAMPLES="4096"), tmp_path / "frames", "1-12")
+    client.until_state(job, "rendering")
+    assert "No job begins with" in cli("cancel", "zzz", "--to", node.address, data=tmp_path).stderr
+    cancelled = cli("cancel", job[:8], "--to", node.address, data=tmp_path)
+    assert cancelled.returncode == 0, cancelled.stderr
+    assert client.until_state(job, "cancelled")["text"] == "Cancelled."
+    again = cli("cancel", job[:8], "--to", node.address, data=tmp_path)
+    assert again.returncode == 1
+    assert "ended already" in plain(again.stderr)
+
+
+@pytest.mark.parametrize("number", [15, 2])
+def test_a_node_ends_with_its_blenders(
+    any_blender: Blender, start_node: StartNode, start_client: StartClient, make_scene: MakeScene, tmp_path: Path,
+    number: int,
+) -> None:  # fmt: skip
+    node = start_node(any_blender)
+    client = start_client(node.address)
+    client.render(make_scene(any_blender, SAMPLES="4096"), tmp_path / "frames", "1-12")
+    client.until(lambda line: line["event"] == "job" and line["frame"] is not None)
+    blenders = node.blenders()
+    assert blenders and node.process is not None
+    node.process.send_signal(number)
+    assert node.process.wait(10) == 0
+    assert not psutil.wait_procs(blenders, timeout=5)[1]

@@ -44,6 +44,6 @@ def _best() -> tuple[str, list[Any]]:
     return "", []
 
 
-def _preferences() -> Any:  # noqa: ANN401 - Cycles' own class, known at run time only
+def _preferences() -> Any:
     cycles = bpy.context.preferences.addons.get("cycles")
     return cycles.preferences if cycles else None

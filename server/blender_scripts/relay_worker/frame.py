@@ -58,8 +58,19 @@ def written(places: Places, folder: Path) -> list[dict[str, str]]:
 def _render_animation(scene: bpy.types.Scene, first: int, last: int) -> set[str]:
     if "frame_start" in bpy.ops.render.render.get_rna_type().properties:  # since 5.0
         return bpy.ops.render.render(animation=True, frame_start=first, frame_end=last)  # type: ignore[no-any-return]
-    with override(scene, frame_start=first, frame_end=last):
-        return bpy.ops.render.render(animation=True)  # type: ignore[no-any-return]
+    # Blender 4 renders the scene's own range. It has read it when render_init comes, so that it can be put back there:
+    # stamps write the frame with as many digits as the range's end has, and drivers may look at it.
+    with ExitStack() as stack:
+        stack.enter_context(override(scene, frame_start=first, frame_end=last))
+
+        def put_back(*_: object) -> None:
+            stack.close()
+
+        bpy.app.handlers.render_init.append(put_back)
+        try:
+            return bpy.ops.render.render(animation=True)  # type: ignore[no-any-return]
+        finally:
+            bpy.app.handlers.render_init.remove(put_back)
 
 
 def _full(folder: Path) -> Failure | None:

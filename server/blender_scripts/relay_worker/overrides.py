@@ -7,12 +7,11 @@ from typing import Any
 
 
 @contextmanager
-def override(owner: Any, **values: object) -> Iterator[None]:  # noqa: ANN401 - any bpy_struct
-    """Set attributes of `owner` and restore them in reverse order. One that this Blender does not have is left out."""
-    present = {name: value for name, value in values.items() if hasattr(owner, name)}
-    former = {name: getattr(owner, name) for name in present}
+def override(owner: Any, **values: object) -> Iterator[None]:
+    """Set attributes of `owner`, a struct of Blender's, in the order given, and restore them in reverse."""
+    former = {name: getattr(owner, name) for name in values}
     try:
-        for name, value in present.items():
+        for name, value in values.items():
             setattr(owner, name, value)
         yield
     finally:
@@ -21,20 +20,21 @@ def override(owner: Any, **values: object) -> Iterator[None]:  # noqa: ANN401 - 
 
 
 @contextmanager
-def image_format(settings: Any, file_format: str, depth: str) -> Iterator[None]:  # noqa: ANN401 - bpy_struct
-    """Let image settings be those of one picture in `file_format`, channels as they are where that format has them.
+def image_format(settings: Any, file_format: str, depth: str) -> Iterator[None]:
+    """Let image settings be those of single pictures in `file_format`, with the channels it shares with the former one.
 
-    Blender changes channels and depth by itself when the format does not have them, so all four are put back, the ones
-    that the others depend on first.
+    A format limits channels, depth and arrangement of views to what it has, so these are put back after it.
     """
-    names = [name for name in ("media_type", "file_format", "color_mode", "color_depth") if hasattr(settings, name)]
-    former = [(name, getattr(settings, name)) for name in names]
+    names = ("media_type", "file_format", "color_mode", "color_depth", "views_format")
+    former = {name: getattr(settings, name) for name in names if hasattr(settings, name)}
     try:
-        if hasattr(settings, "media_type"):
+        if "media_type" in former:  # since 5.0
             settings.media_type = "IMAGE"
         settings.file_format = file_format
         settings.color_depth = depth
+        if former["views_format"] == "MULTIVIEW":
+            settings.views_format = "INDIVIDUAL"
         yield
     finally:
-        for name, value in former:
+        for name, value in former.items():
             setattr(settings, name, value)

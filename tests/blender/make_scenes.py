@@ -1,0 +1,383 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Makes the .blend files of the tests, in one run inside Blender: FOLDER/<name>/<name>.blend for every scene below.
+
+All pictures are tiny, all paths relative, and no metadata holds a time: what two renders of a frame write is then
+equal to the last byte, or one of them is wrong.
+"""
+
+import os
+import struct
+import wave
+from collections.abc import Callable
+from pathlib import Path
+
+import bpy
+
+FOLDER = Path(os.environ["SCENES"])
+BLENDER_5 = bpy.app.version >= (5, 0)
+
+BUILDERS: dict[str, Callable[[bpy.types.Scene], None]] = {}
+
+
+def builder(build):
+    BUILDERS[build.__name__] = build
+    return build
+
+
+@builder
+def cycles_png(scene):
+    cycles(scene)
+    scene.render.filepath = "//out/shot_###"
+
+
+@builder
+def cycles_exr(scene):
+    cycles(scene)
+    picture(scene, "OPEN_EXR")
+    scene.render.image_settings.color_depth = "32"
+    scene.view_settings.exposure = 1.5
+
+
+@builder
+def workbench_png(scene):
+    scene.render.filepath = "//out/wb"
+    scene.render.film_transparent = True
+    scene.render.image_settings.color_mode = "RGBA"
+    scene.render.image_settings.color_depth = "16"
+
+
+@builder
+def workbench_exr(scene):
+    picture(scene, "OPEN_EXR")
+
+
+@builder
+def workbench_jpeg(scene):
+    picture(scene, "JPEG")
+    scene.render.image_settings.color_management = "OVERRIDE"
+    scene.render.image_settings.view_settings.exposure = -1
+
+
+@builder
+def eevee(scene):
+    scene.render.engine = "BLENDER_EEVEE" if BLENDER_5 else "BLENDER_EEVEE_NEXT"
+    scene.eevee.taa_render_samples = 1
+
+
+@builder
+def layers(scene):
+    """Two view layers in one multilayer EXR."""
+    cycles(scene)
+    second = scene.view_layers.new("Second")
+    second.use_pass_z = True
+    second.material_override = bpy.data.materials.new("Grey")
+    picture(scene, "OPEN_EXR_MULTILAYER")
+    scene.render.filepath = "//out/layers."
+
+
+@builder
+def stereo(scene):
+    scene.render.use_multiview = True
+    scene.render.image_settings.views_format = "INDIVIDUAL"
+    scene.render.filepath = "//out/eye_##"
+
+
+@builder
+def stereo_packed(scene):
+    scene.render.use_multiview = True
+    scene.render.image_settings.views_format = "STEREO_3D"
+    scene.render.image_settings.stereo_3d_format.display_mode = "SIDEBYSIDE"
+
+
+@builder
+def stereo_exr(scene):
+    """Both views in one EXR."""
+    scene.render.use_multiview = True
+    picture(scene, "OPEN_EXR_MULTILAYER")
+    scene.render.image_settings.views_format = "MULTIVIEW"
+
+
+@builder
+def compositor(scene):
+    """File Output nodes: plain, multilayer, in a nested group, muted; their names hold folders and frame numbers."""
+    tree = composite(scene)
+    nested = bpy.data.node_groups.new("Nested", "CompositorNodeTree")
+    group = tree.nodes.new("CompositorNodeGroup")
+    group.node_tree = nested
+    for in_out in ("INPUT", "OUTPUT"):
+        nested.interface.new_socket("Image", in_out=in_out, socket_type="NodeSocketColor")
+    inside = nested.nodes.new("NodeGroupInput").outputs[0]
+    nested.links.new(inside, nested.nodes.new("NodeGroupOutput").inputs[0])
+    file_output(nested, inside, "//nested", "inner_", "PNG")
+    layers = tree.nodes["Render Layers"]
+    end = tree.nodes["Group Output" if BLENDER_5 else "Composite"]
+    tree.links.new(layers.outputs["Image"], group.inputs[0])
+    tree.links.new(group.outputs[0], end.inputs[0])
+    file_output(tree, layers.outputs["Image"], "//passes/", "deep/beauty_##_", "PNG")
+    file_output(tree, layers.outputs["Alpha"], "//passes/", "alpha", "OPEN_EXR")
+    file_output(tree, layers.outputs["Alpha"], "//multi/all_", "Layer", "OPEN_EXR_MULTILAYER")
+    muted = file_output(tree, layers.outputs["Image"], "//muted/", "never", "PNG")
+    muted.mute = True
+
+
+@builder
+def compositor_only(scene):
+    """A compositor that changes the picture."""
+    tree = composite(scene, "CompositorNodeInvert")
+    assert tree.nodes
+
+
+@builder
+def sequencer(scene):
+    scene.render.use_sequencer = True
+    strips = sequence(scene)
+    blue = effect(strips, "Blue", "COLOR", 1, 100)
+    blue.color = (0.1, 0.2, 0.8)
+
+
+@builder
+def name_empty(scene):
+    scene.render.filepath = ""
+
+
+@builder
+def name_folder(scene):
+    scene.render.filepath = "//out/"
+
+
+@builder
+def name_bare(scene):
+    """No extension, backslashes, and a # in a folder's name, where it means nothing."""
+    scene.render.use_file_extension = False
+    scene.render.filepath = "//out\\take#1\\f_####_v2"
+
+
+@builder
+def name_unicode(scene):
+    scene.render.filepath = "//Bilder für Zoë/shot é_##"
+
+
+@builder
+def name_stubs(scene):
+    scene.render.use_placeholder = True
+    scene.render.use_overwrite = False
+
+
+if BLENDER_5:
+
+    @builder
+    def name_template(scene):
+        scene.render.filepath = "//out/{blend_name}/{camera_name}_{fps}_{{x}}_###"
+        tree = composite(scene)
+        image = tree.nodes["Render Layers"].outputs["Image"]
+        node = file_output(tree, image, "//passes/{blend_name}/", "beauty", "PNG")
+        node.file_name = "{scene_name}_"
+
+
+@builder
+def no_camera(scene):
+    scene.camera = None
+
+
+@builder
+def gpu(scene):
+    cycles(scene)
+    scene.cycles.device = "GPU"
+
+
+@builder
+def missing(scene):
+    for name in ("a.png", "b.png", "c.png", "d.png"):
+        image = bpy.data.images.new(name, 4, 4)
+        image.source = "FILE"
+        image.filepath = f"//textures/{name}"
+        image.use_fake_user = True
+
+
+@builder
+def other_engine(scene):
+    class Lux(bpy.types.RenderEngine):
+        bl_idname = "LUXCORE"
+        bl_label = "Lux"
+
+    bpy.utils.register_class(Lux)
+    scene.render.engine = "LUXCORE"
+
+
+@builder
+def two_scenes(scene):
+    second = scene.copy()
+    second.name = "Second"
+    second.render.resolution_x = 48
+
+
+@builder
+def long_render(scene):
+    cycles(scene)
+    scene.cycles.samples = 1_000_000
+    scene.render.resolution_x = scene.render.resolution_y = 2048
+
+
+@builder
+def speed(scene):
+    """The file of the speed figure: 20 frames, 320x180, 16 samples."""
+    cycles(scene)
+    scene.cycles.samples = 16
+    scene.render.resolution_x, scene.render.resolution_y = 320, 180
+    scene.frame_end = 20
+
+
+@builder
+def movie(scene):
+    """H.264 in MP4 with sound, 12 frames."""
+    video(scene, "MPEG4", "H264")
+    scene.render.filepath = "//out/clip"
+    scene.frame_end = 12
+    sequence(scene).new_sound("Beep", str(beep()), 1, 1)
+    scene.render.ffmpeg.audio_codec = "AAC"
+
+
+@builder
+def movie_alpha(scene):
+    """QuickTime PNG: lossless, with alpha; the file's name is given in full."""
+    video(scene, "QUICKTIME", "PNG")
+    scene.render.image_settings.color_mode = "RGBA"
+    scene.render.film_transparent = True
+    scene.render.filepath = "//out/clip.mov"
+    scene.frame_end = 6
+
+
+if BLENDER_5:
+
+    @builder
+    def movie_deep(scene):
+        """FFV1 in Matroska with 10 bits, which movies have since 4.4."""
+        video(scene, "MKV", "FFV1")
+        scene.render.image_settings.color_depth = "10"
+        scene.view_settings.exposure = 0.5
+        scene.render.filepath = "//out/"
+        scene.frame_end = 6
+
+
+@builder
+def movie_edit(scene):
+    """A movie out of the sequencer, where the scene is a strip below a colour."""
+    movie(scene)
+    strips = sequence(scene)
+    green = effect(strips, "Green", "COLOR", 1, 5)
+    green.color = (0.0, 0.6, 0.1)
+    scene.render.use_sequencer = True
+
+
+def plain(scene: bpy.types.Scene) -> None:
+    """Workbench, 64x36, an animated cube, PNG."""
+    scene.render.engine = "BLENDER_WORKBENCH"
+    scene.display.render_aa = "OFF"
+    scene.render.resolution_x, scene.render.resolution_y = 64, 36
+    scene.render.filepath = "//out/f_"
+    for name in ("date", "time", "render_time", "memory", "hostname", "filename"):
+        setattr(scene.render, f"use_stamp_{name}", False)
+    cube = bpy.data.objects["Cube"]
+    cube.keyframe_insert("location", frame=1)
+    cube.location.x = 3
+    cube.rotation_euler.z = 1
+    cube.keyframe_insert("location", frame=20)
+
+
+def cycles(scene):
+    scene.render.engine = "CYCLES"
+    scene.cycles.samples = 4
+    scene.cycles.seed = 7
+    scene.cycles.use_denoising = False
+
+
+def picture(scene, file_format):
+    settings = scene.render.image_settings
+    if BLENDER_5:
+        settings.media_type = "MULTI_LAYER_IMAGE" if file_format == "OPEN_EXR_MULTILAYER" else "IMAGE"
+    settings.file_format = file_format
+
+
+def video(scene, container, codec):
+    settings = scene.render.image_settings
+    if BLENDER_5:
+        settings.media_type = "VIDEO"
+    settings.file_format = "FFMPEG"
+    scene.render.ffmpeg.format = container
+    scene.render.ffmpeg.codec = codec
+    scene.render.ffmpeg.constant_rate_factor = "LOSSLESS"
+    scene.render.fps = 25
+
+
+def composite(scene, between=None):
+    """Render layers to the output, through a node of type `between`; returns the tree."""
+    if BLENDER_5:
+        tree = scene.compositing_node_group = bpy.data.node_groups.new("Compositing", "CompositorNodeTree")
+        tree.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
+        end = tree.nodes.new("NodeGroupOutput")
+    else:
+        scene.use_nodes = True
+        tree = scene.node_tree
+        tree.nodes.clear()
+        end = tree.nodes.new("CompositorNodeComposite")
+    image = tree.nodes.new("CompositorNodeRLayers").outputs["Image"]
+    if between:
+        node = tree.nodes.new(between)
+        tree.links.new(image, node.inputs["Color"])
+        image = node.outputs["Color"]
+    tree.links.new(image, end.inputs[0])
+    return tree
+
+
+def file_output(tree, socket, directory, name, file_format):
+    """A File Output node with one item; for a multilayer file `directory` is the file's pattern, as in Blender 4."""
+    node = tree.nodes.new("CompositorNodeOutputFile")
+    multilayer = file_format == "OPEN_EXR_MULTILAYER"
+    if BLENDER_5:
+        node.format.media_type = "MULTI_LAYER_IMAGE" if multilayer else "IMAGE"
+        node.format.file_format = file_format
+        node.directory, node.file_name = (directory, "") if not multilayer else directory.rsplit("/", 1)
+        node.file_output_items.clear()
+        node.file_output_items.new("FLOAT" if socket.type == "VALUE" else "RGBA", name)
+    else:
+        node.format.file_format = file_format
+        node.base_path = directory
+        if multilayer:
+            node.layer_slots[0].name = name
+        else:
+            node.file_slots[0].path = name
+    tree.links.new(socket, node.inputs[0])
+    return node
+
+
+def sequence(scene):
+    editor = scene.sequence_editor or scene.sequence_editor_create()
+    return editor.strips if hasattr(editor, "strips") else editor.sequences
+
+
+def effect(strips, name, kind, start, length):
+    if BLENDER_5:
+        return strips.new_effect(name, kind, 1, frame_start=start, length=length)
+    return strips.new_effect(name, kind, 1, frame_start=start, frame_end=start + length)
+
+
+def beep():
+    path = FOLDER / "beep.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(8000)
+        file.writeframes(struct.pack("<8000h", *(12000 if i % 40 < 20 else -12000 for i in range(8000))))
+    return path
+
+
+def main():
+    for name, build in BUILDERS.items():
+        bpy.ops.wm.read_factory_settings()
+        plain(bpy.context.scene)
+        build(bpy.context.scene)
+        (FOLDER / name).mkdir()
+        bpy.ops.wm.save_as_mainfile(filepath=str(FOLDER / name / f"{name}.blend"))
+
+
+main()

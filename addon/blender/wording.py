@@ -112,7 +112,7 @@ def detail(job: Job) -> str:
         parts += _steps(job)
     if job.failed:
         parts.append(f"{job.failed} failed")
-    if job.blender:
+    if job.blender and job.blender not in job.text:
         parts.append(f"Blender {job.blender}")
     return "   ".join(parts)
 

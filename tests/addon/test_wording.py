@@ -80,6 +80,7 @@ def test_the_bar_says_how_far_the_job_is(job: Job, bar: tuple[float, str]) -> No
         (Job("a", state="uploading", total_bytes=27_000_000), "0 B of 27.0 MB"),
         (Job("a", state="failed", failed=3), "3 failed"),
         (Job("a", state="waiting"), ""),
+        (Job("a", state="rendering", blender="5.2.2", text="Rendering with Blender 5.2.2."), ""),
     ],
 )  # fmt: skip
 def test_the_line_below_the_bar(job: Job, line: str) -> None:

@@ -124,6 +124,12 @@ class Ledger:
             lock.release()
         self._path(job).with_suffix(".lock").unlink(missing_ok=True)
 
+    def close(self) -> None:
+        """Let go of all entries, for another process to adopt."""
+        for lock in self._locks.values():
+            lock.release()
+        self._locks.clear()
+
     def _hold(self, job: str) -> bool:
         lock = self._locks.get(job) or FileLock(self._path(job).with_suffix(".lock"))
         if not lock.acquire():

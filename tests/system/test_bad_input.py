@@ -27,7 +27,9 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
 
     def mount(size: str) -> Path:
         options = f"size={size}" + (",remount" if folder.is_mount() else "")
-        made = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=False, capture_output=True)
+        made = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=False, capture_output=True
+        )
         if made.returncode:
             pytest.skip(f"a small disk needs the right to mount: {made.stderr.decode().strip()}")
         return folder
@@ -35,6 +37,12 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
     yield mount
     if folder.is_mount():
         subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def check_whole(folder: Path, count: int) -> None:
+    assert len(list(folder.iterdir())) == count
+    for path in folder.iterdir():
+        verify(path)
 
 
 def no_blend(path: Path, _: Path) -> str:
@@ -174,7 +182,7 @@ def test_a_full_disk_at_the_artist_leaves_the_frames_on_the_node(
     # WHEN there is room, THEN all come
     small_disk("8M")
     client.until_state(job, "done")
-    assert len([verify(path) for path in folder.iterdir()]) == 5
+    check_whole(folder, 5)
 
 
 def test_an_existing_frame_is_replaced_only_by_a_complete_one(

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from addon.client.ledger import Entry, Ledger, Order, Trigger, client_id
+
+ROOT = Path(__file__).parents[2]
+
+HOLD = """
+import sys
+from pathlib import Path
+from addon.client.ledger import Ledger
+ledger = Ledger(Path(sys.argv[1]))
+print(len(list(ledger.adopt())), flush=True)
+sys.stdin.read()
+"""
+
+
+def order(number: int = 1, **changes: object) -> Order:
+    fields: dict[str, object] = {
+        "job": f"{number:032x}", "blend": "/a/shot.blend", "title": "shot.blend", "scene": None, "frames": "1",
+        "folder": "/a/out", "targets": {"//passes/": "/a/passes"},
+    }  # fmt: skip
+    return Order(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def test_an_entry_is_read_as_it_was_written(tmp_path: Path) -> None:
+    entry = Entry(order(), created=1.5, node="3" * 32, address="box", text="Fine.")
+    ledger = Ledger(tmp_path)
+    ledger.save(entry)
+    ledger.close()
+    assert list(Ledger(tmp_path).adopt()) == [entry]
+
+
+def test_a_job_belongs_to_one_process_until_that_ends(tmp_path: Path) -> None:
+    # GIVEN a process that holds an entry
+    first = Ledger(tmp_path)
+    first.save(Entry(order(), created=0.0))
+    first.close()
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, tmp_path], cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline().strip() == "1"
+        # THEN no other can take it
+        assert list(Ledger(tmp_path).adopt()) == []
+        # WHEN it is killed, THEN the next one can
+        holder.kill()
+    (adopted,) = Ledger(tmp_path).adopt()
+    assert adopted.order == order()
+
+
+def test_a_file_that_is_no_entry_is_dropped(tmp_path: Path) -> None:
+    (tmp_path / f"{'0' * 32}.json").write_text("")
+    assert list(Ledger(tmp_path).adopt()) == []
+    assert list(tmp_path.glob("*.json")) == []
+
+
+def test_removing_an_entry_leaves_nothing(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.save(Entry(order(), created=0.0))
+    ledger.remove(order().job)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_only_saves_that_keep_nothing_supersede() -> None:
+    assert order().group == ""
+    assert order(trigger=Trigger.SAVE).group == "save /a/shot.blend"
+    assert order(trigger=Trigger.SAVE, keep_older=True).group == ""
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"job": "x"}, {"blend": "shot.blend"}, {"folder": "out"}, {"targets": {"//p/": "p"}}]
+)
+def test_an_order_that_makes_no_sense_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="is not"):
+        order(**wrong)
+
+
+def test_an_installation_keeps_its_identifier(tmp_path: Path) -> None:
+    assert client_id(tmp_path / "data") == client_id(tmp_path / "data")
+    assert len(client_id(tmp_path / "data")) == 32

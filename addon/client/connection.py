@@ -174,6 +174,7 @@ class Connection:
     def _open_socket(self, address: Address) -> None:
         self._socket = opened = self._context.socket(zmq.DEALER)
         opened.setsockopt(zmq.LINGER, 0)
+        opened.setsockopt(zmq.SNDHWM, 0)  # Credit bounds what is queued; a limit here would drop pieces without a word.
         opened.setsockopt(zmq.IPV6, 1)
         opened.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
         opened.setsockopt(zmq.HEARTBEAT_IVL, _ZMQ_HEARTBEAT_MS)

@@ -259,6 +259,9 @@ class Client:
             self._deliveries.pause()
 
     def _on_message(self, message: NodeMessage, payload: Buffer) -> None:
+        for job in list(self._jobs.values()):
+            if job.submission is not None:
+                job.submission.receive(message)
         match message:
             case Piece():
                 self._deliveries.piece(message, payload)
@@ -279,16 +282,14 @@ class Client:
                 self._on_gone(name)
             case _:
                 pass
-        self._to_submissions(message)
-
-    def _to_submissions(self, message: NodeMessage) -> None:
-        for job in list(self._jobs.values()):
-            if job.submission is not None:
-                job.submission.receive(message)
 
     def _on_status(self, status: JobStatus) -> None:
         job = self._jobs.get(status.job)
         if job is None:
+            return
+        if job.entry.end:  # Cancelled here while the node was accepting it.
+            if status.state not in FINISHED:
+                self._connection.send(Cancel(status.job))
             return
         job.status = status
         if not job.entry.accepted:

@@ -97,7 +97,10 @@ class Submission:
         return await self._upload() and await self._submit()
 
     async def _upload(self) -> bool:
-        """Send what the node wants until it has all of it; False when the link broke or the node wants a new start."""
+        """Send what the node wants until it has all of it; False when the link broke or the node wants a new start.
+
+        After a broken link the node may turn out to have the job already; saying so again does no harm.
+        """
         assert self._snapshot is not None
         outgoing = Outgoing(self._snapshot.size)
         self._say("")
@@ -113,6 +116,8 @@ class Submission:
                     self._pump(outgoing)
                 case Stored():
                     self._advance(self._snapshot.size)
+                    return True
+                case JobChanged():
                     return True
                 case Refused() as refused:
                     await self._refused(refused)

@@ -99,6 +99,7 @@ import bpy
 scene = bpy.context.scene
 scene.render.engine = "CYCLES"
 scene.cycles.samples = 1
+scene.cycles.use_denoising = False  # a distribution's build may lack the denoiser
 scene.render.resolution_x, scene.render.resolution_y = 64, 36
 scene.render.filepath = "//frames/shot_020_"
 scene.frame_end = 3

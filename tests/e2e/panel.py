@@ -45,6 +45,7 @@ answer = {{
     "obstacle": collect.obstacle(bpy.context.scene),
     "jobs": {{job.job: job.state for job in jobs.rows()}},
     "titles": [job.title for job in jobs.rows()],
+    "texts": [job.text for job in jobs.rows()],
     "rows": [row.name for row in manager.relay_render_jobs],
     "selected": selected and selected.job,
     "index": manager.relay_render_selected,

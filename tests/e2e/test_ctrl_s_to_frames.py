@@ -39,8 +39,9 @@ def finish(window: BlenderWindow, count: int) -> list[str]:
     """Wait until `count` jobs are done; return their states."""
 
     def states() -> list[str]:
-        known = state(window)["jobs"].values()
-        assert "failed" not in known, state(window)
+        now = state(window)
+        known = now["jobs"].values()
+        assert "failed" not in known, now["texts"]
         return list(known) if list(known).count("done") == count else []
 
     return wait_for(states, f"{count} jobs done", RENDER_TIMEOUT_S)

@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A live node and a live client, talked to by hand: other versions, broken peers, strange requests."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+import pytest
+import zmq
+
+from addon.protocol import codec
+from addon.protocol.limits import MAX_MESSAGE_BYTES, WINDOW_BYTES
+from addon.protocol.messages import (
+    Cancel,
+    ClientMessage,
+    Collect,
+    Delivered,
+    Grant,
+    Hello,
+    JobSpec,
+    NodeMessage,
+    Offer,
+    Piece,
+    Ping,
+    Pong,
+    Ready,
+    Refusal,
+    Refused,
+    Submit,
+    Want,
+    Welcome,
+)
+from addon.protocol.version import PROTOCOL, VERSION
+from server.blenders import Blender
+from tests.system.harness import ClientProcess, NodeProcess
+
+StartNode = Callable[..., NodeProcess]
+
+HELLO = Hello(PROTOCOL, VERSION, "a" * 32, "test")
+DIGEST = "d" * 32
+SILENCE_MS = 20_000
+
+
+class Peer:
+    """A client made of a bare socket."""
+
+    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", address: str) -> None:
+        self.socket = context.socket(zmq.DEALER)
+        self.socket.setsockopt(zmq.LINGER, 0)
+        self.socket.connect(f"tcp://{address}")
+
+    def send(self, message: ClientMessage, payload: bytes | None = None) -> None:
+        self.socket.send_multipart(codec.encode(message, payload))
+
+    def receive(self) -> NodeMessage:
+        assert self.socket.poll(SILENCE_MS), "the node does not answer"
+        return codec.decode_from_node(self.socket.recv_multipart())[0]
+
+    def hello(self) -> Welcome:
+        self.send(HELLO)
+        welcome = self.receive()
+        assert isinstance(welcome, Welcome)
+        while not isinstance(self.receive(), Ready):
+            pass
+        return welcome
+
+    def is_served(self) -> bool:
+        self.send(Ping())
+        return self.receive() == Pong()
+
+
+@pytest.fixture
+def connect() -> Iterator[Callable[[str], Peer]]:
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    peers: list[Peer] = []
+
+    def to(address: str) -> Peer:
+        peers.append(Peer(context, address))
+        return peers[-1]
+
+    yield to
+    for peer in peers:
+        peer.socket.close()
+    context.term()
+
+
+@pytest.fixture(scope="module")
+def node(any_blender: Blender, tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeProcess]:
+    node = NodeProcess(tmp_path_factory.mktemp("wire") / "node", any_blender)
+    yield node
+    node.close()
+
+
+def test_a_hello_tells_versions_and_blenders(
+    node: NodeProcess, connect: Callable[[str], Peer], any_blender: Blender
+) -> None:
+    welcome = connect(node.address).hello()
+    assert (welcome.protocol, welcome.version) == (PROTOCOL, VERSION)
+    assert any_blender.name in welcome.blenders
+
+
+@pytest.mark.parametrize(("protocol", "outdated"), [(PROTOCOL + 1, "node"), (PROTOCOL - 1, "extension")])
+def test_a_client_of_another_version_is_told_which_side_to_update(
+    node: NodeProcess, connect: Callable[[str], Peer], protocol: int, outdated: str
+) -> None:
+    peer = connect(node.address)
+    hello = {"type": "hello", "protocol": protocol, "version": "9.9", "client": "b" * 32, "host": "old", "new": [1]}
+    peer.socket.send(json.dumps(hello).encode())
+    refused = peer.receive()
+    assert isinstance(refused, Refused)
+    assert refused.reason == Refusal.VERSION
+    assert refused.text.endswith(f"update the {outdated}.")
+
+
+def test_a_client_tells_the_artist_when_the_node_is_of_another_version(
+    start_client: Callable[..., ClientProcess],
+) -> None:
+    # GIVEN a node that speaks a protocol of the future: nothing real does yet
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    with context.socket(zmq.ROUTER) as router:
+        router.setsockopt(zmq.LINGER, 0)
+        port = router.bind_to_random_port("tcp://127.0.0.1")
+        client = start_client(f"127.0.0.1:{port}")
+        peer, hello = router.recv_multipart()
+        assert json.loads(hello)["protocol"] == PROTOCOL
+        refusal = {"type": "refused", "reason": "version", "text": "Update the extension.", "protocol": 9, "x": 1}
+        router.send_multipart([peer, json.dumps(refusal).encode()])
+        told = client.until(lambda line: line["event"] == "connection" and line["state"] == "refused")
+        assert told["text"] == "Update the extension."
+    context.term()
+
+
+def test_who_has_not_said_hello_is_asked_to(node: NodeProcess, connect: Callable[[str], Peer]) -> None:
+    peer = connect(node.address)
+    peer.send(Ping())
+    refused = peer.receive()
+    assert isinstance(refused, Refused)
+    assert refused.reason == Refusal.HELLO_FIRST
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [b""],
+        [b"\0" * 100],
+        [b"{}"],
+        [b"[1, 2"],
+        [b'{"type":"welcome"}'],
+        [b'{"type":"piece","transfer":"x","offset":0}'],
+        [b'{"type":"want","transfer":"x","offset":-5,"limit":-1}', b"", b""],
+        [b'{"type":"offer","digest":"../../../etc/passwd","size":5}'],
+        [json.dumps({"type": "collect", "job": "x" * 300_000}).encode()],
+        [os.urandom(2000), os.urandom(2000)],
+    ],
+)
+def test_a_peer_that_breaks_the_protocol_costs_its_own_session_only(
+    node: NodeProcess, connect: Callable[[str], Peer], frames: list[bytes]
+) -> None:
+    honest, broken = connect(node.address), connect(node.address)
+    honest.hello()
+    broken.hello()
+    broken.socket.send_multipart(frames)
+    broken.send(Ping())
+    refused = broken.receive()
+    assert isinstance(refused, Refused)
+    assert refused.reason == Refusal.HELLO_FIRST
+    assert honest.is_served()
+
+
+def test_a_message_that_is_too_large_costs_the_connection(node: NodeProcess, connect: Callable[[str], Peer]) -> None:
+    honest, broken = connect(node.address), connect(node.address)
+    honest.hello()
+    broken.hello()
+    broken.send(Piece(DIGEST, 0), bytes(MAX_MESSAGE_BYTES + 1))
+    broken.send(Ping())
+    with suppress(AssertionError):
+        assert isinstance(broken.receive(), Refused)
+    assert honest.is_served()
+
+
+@pytest.mark.parametrize(
+    ("message", "payload"),
+    [
+        (Want("12345", 0, 10), None),
+        (Want("no such output", 0, 10), None),
+        (Grant("12345", 10), None),
+        (Delivered("12345"), None),
+        (Piece(DIGEST, 0), b"nobody asked"),
+    ],
+)
+def test_requests_about_nothing_are_passed_over(
+    node: NodeProcess, connect: Callable[[str], Peer], message: ClientMessage, payload: bytes | None
+) -> None:
+    peer = connect(node.address)
+    peer.hello()
+    peer.send(message, payload)
+    assert peer.is_served()
+
+
+@pytest.mark.parametrize("message", [Cancel("e" * 32), Collect("e" * 32)])
+def test_a_job_that_is_not_there_is_said_not_to_be(
+    node: NodeProcess, connect: Callable[[str], Peer], message: ClientMessage
+) -> None:
+    peer = connect(node.address)
+    peer.hello()
+    peer.send(message)
+    refused = peer.receive()
+    assert isinstance(refused, Refused)
+    assert (refused.reason, refused.about) == (Refusal.UNKNOWN_JOB, "e" * 32)
+    assert peer.is_served()
+
+
+def test_a_job_whose_file_is_not_there_is_refused(node: NodeProcess, connect: Callable[[str], Peer]) -> None:
+    peer = connect(node.address)
+    peer.hello()
+    peer.send(Submit(JobSpec("f" * 32, "shot", "shot.blend", DIGEST, 5, None, "1", "", 0.0)))
+    refused = peer.receive()
+    assert isinstance(refused, Refused)
+    assert (refused.reason, refused.about) == (Refusal.FILE_MISSING, "f" * 32)
+
+
+def test_a_file_larger_than_the_disk_is_refused_before_a_byte_is_sent(
+    node: NodeProcess, connect: Callable[[str], Peer]
+) -> None:
+    peer = connect(node.address)
+    peer.hello()
+    peer.send(Offer("9" * 32, 1 << 40))
+    refused = peer.receive()
+    assert isinstance(refused, Refused)
+    assert (refused.reason, refused.about) == (Refusal.DISK_FULL, "9" * 32)
+
+
+def test_bytes_beyond_the_credit_end_the_session(node: NodeProcess, connect: Callable[[str], Peer]) -> None:
+    peer = connect(node.address)
+    peer.hello()
+    peer.send(Offer("8" * 32, 2 * WINDOW_BYTES))
+    assert peer.receive() == Want("8" * 32, 0, WINDOW_BYTES)
+    peer.send(Offer("6" * 32, 10))
+    assert peer.receive() == Want("6" * 32, 0, 10)
+    peer.send(Piece("6" * 32, 0), bytes(11))
+    peer.send(Ping())
+    refused = peer.receive()
+    assert isinstance(refused, Refused)
+    assert refused.reason == Refusal.HELLO_FIRST
+
+
+def test_bytes_that_are_not_the_promised_file_are_not_kept(node: NodeProcess, connect: Callable[[str], Peer]) -> None:
+    peer = connect(node.address)
+    peer.hello()
+    peer.send(Offer("7" * 32, 10))
+    assert peer.receive() == Want("7" * 32, 0, 10)
+    peer.send(Piece("7" * 32, 0), b"0123456789")
+    refused = peer.receive()
+    assert isinstance(refused, Refused)
+    assert (refused.reason, refused.about) == (Refusal.FILE_MISSING, "7" * 32)
+    assert not (node.data / "files" / ("7" * 32)).exists()
+    assert not list((node.data / "incoming").glob("7*"))

@@ -14,6 +14,9 @@ from .patterns import confined, literal, split_pattern
 TEMPLATES = bpy.app.version >= (5, 0)
 """Since 5.0 braces in an output path are templates."""
 
+Output = dict[str, str]
+"""One file as it stands in the "written" event: directory (as the scene has it), name (below that), path (here)."""
+
 OWN = ""
 """Stands for the directory of the scene's own output."""
 
@@ -30,8 +33,8 @@ class Places:
         place = self._places.setdefault(directory, self._folder / str(len(self._places)))
         return literal(str(place), TEMPLATES) + confined(rest)
 
-    def outputs(self) -> list[dict[str, str]]:
-        """Return what was written, as it stands in the "written" event; raises Failure for nothing or an empty file."""
+    def outputs(self) -> list[Output]:
+        """Return what was written, as it stands in the event; raises Failure for nothing or an empty file."""
         found = [
             {"directory": directory, "name": path.relative_to(place).as_posix(), "path": str(path)}
             for directory, place in self._places.items()
@@ -47,14 +50,12 @@ class Places:
 
 
 @contextmanager
-def redirected(scene: bpy.types.Scene, places: Places, name: str | None = None) -> Iterator[None]:
-    """Lead all that rendering `scene` writes into `places`; `name` replaces the file name that the scene asks for."""
+def redirected(scene: bpy.types.Scene, places: Places) -> Iterator[None]:
+    """Lead all that rendering `scene` writes into `places`."""
     with ExitStack() as stack:
-        rest = split_pattern(scene.render.filepath)[1] if name is None else name
-        # A file of this name is never there, and a placeholder would be taken for a frame if this Blender is killed.
-        stack.enter_context(
-            override(scene.render, filepath=places.path(OWN, rest), use_overwrite=True, use_placeholder=False)
-        )
+        own = places.path(OWN, split_pattern(scene.render.filepath)[1])
+        # An empty placeholder would be taken for the frame, and the folder holds nothing that could be kept.
+        stack.enter_context(override(scene.render, filepath=own, use_overwrite=True, use_placeholder=False))
         for node in _file_outputs():
             _redirect_node(node, places, stack)
         yield
@@ -78,7 +79,8 @@ def _redirect_node(node: bpy.types.Node, places: Places, stack: ExitStack) -> No
         stack.enter_context(override(node, base_path=places.path(*split_pattern(node.base_path))))
     else:
         for slot in node.file_slots:
-            stack.enter_context(override(slot, path=confined(slot.path)))
+            if slot.path != confined(slot.path):
+                stack.enter_context(override(slot, path=confined(slot.path)))
         stack.enter_context(override(node, base_path=places.path(node.base_path.replace("\\", "/"))))
 
 

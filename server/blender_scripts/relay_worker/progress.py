@@ -27,6 +27,9 @@ class Progress:
         return self.samples is not None or self.tiles is not None
 
 
+NOTHING = Progress(None, None, None, None, None)
+
+
 def parse_stats(text: str) -> Progress:
     """Read a text of Cycles or EEVEE as Blender 4 (`Remaining:00:00.53 | ... | Sample 1/16`) and 5 write them."""
     sample, samples = _fraction(_SAMPLE.search(text))

@@ -15,8 +15,9 @@ from .failures import Failure
 from .frame import render_frame
 from .lines import Lines
 from .outputs import OWN
+from .movie import encode, render_pictures
 from .preview import keep, make_preview
-from .progress import parse_stats
+from .progress import NOTHING, Progress, parse_stats
 from .scene_file import missing_files, open_scene
 
 PROGRESS_INTERVAL_S = 0.1
@@ -28,10 +29,12 @@ class Session:
 
     def __init__(self, lines: Lines) -> None:
         self._lines = lines
-        self._scene_name: str | None = None
+        self._opened: tuple[str, str | None] | None = None
+        self._encoding: bool | None = None
         self._frame: int | None = None
         self._told = 0.0
         bpy.app.handlers.render_stats.append(persistent(lambda text, _: self._tell_progress(text)))
+        bpy.app.handlers.render_write.append(persistent(lambda scene, _: self._tell_encoded(scene)))
 
     def ready(self) -> None:
         """Say that commands may come."""
@@ -47,16 +50,18 @@ class Session:
                     self._open(command["path"], command["scene"])
                 case "render":
                     self._render(command["frame"], Path(command["folder"]))
+                case "encode":
+                    self._encode(command["frames"], command["pictures"], Path(command["folder"]))
                 case unknown:
                     raise ValueError(f"no such command: {unknown}")
         except Failure as failure:
             self._lines.emit("failed", frame=self._frame, fatal=failure.fatal, reason=str(failure))
 
     def _open(self, path: str, name: str | None) -> None:
-        self._scene_name = None
+        self._opened = self._encoding = None
         scene = open_scene(path, name)
         device, notice = devices.prepare(scene)
-        self._scene_name = scene.name
+        self._opened = path, name
         self._lines.emit(
             "opened",
             scene=scene.name,
@@ -72,8 +77,8 @@ class Session:
         )
 
     def _render(self, frame: int, folder: Path) -> None:
-        scene = self._scene()
         self._lines.emit("started", frame=frame)
+        scene = self._scene(encoding=False)
         began = time.monotonic()
         outputs = render_frame(scene, frame, folder)
         seconds = time.monotonic() - began
@@ -84,19 +89,43 @@ class Session:
             self._preview(kept, frame, folder / "preview.jpg")
 
     def _preview(self, picture: Path, frame: int, target: Path) -> None:
-        size = make_preview(picture, self._scene(), target)
+        size = make_preview(picture, bpy.context.window.scene, target)
         picture.unlink()
         if size:
             self._lines.emit("preview", frame=frame, path=str(target), width=size[0], height=size[1])
 
-    def _scene(self) -> bpy.types.Scene:
-        if self._scene_name is None:
-            raise Failure("No file is open: the node asked in the wrong order, start it again.", fatal=True)
-        return bpy.data.scenes[self._scene_name, None]
+    def _encode(self, frames: list[int], pictures: list[str], folder: Path) -> None:
+        self._lines.emit("started", frame=None)
+        scene = self._scene(encoding=True)
+        began = time.monotonic()
+        outputs = encode(scene, frames, [Path(picture) for picture in pictures], folder)
+        self._lines.emit("written", frame=None, seconds=round(time.monotonic() - began, 4), outputs=outputs)
+
+    def _scene(self, encoding: bool) -> bpy.types.Scene:
+        """The scene to render; a movie's frames and its encoding each change the file for themselves."""
+        if self._opened is None:
+            raise Failure("No file is open in the node's Blender: retry the failed frames.")
+        if self._encoding not in (None, encoding):
+            open_scene(*self._opened)
+            self._encoding = None
+        scene = bpy.context.window.scene
+        if scene.render.is_movie_format:
+            self._encoding = encoding
+            if not encoding:
+                render_pictures(scene)
+        return scene
 
     def _tell_progress(self, text: str) -> None:
         progress = parse_stats(text)
+        if progress.counts:
+            self._tell(self._frame, progress)
+
+    def _tell_encoded(self, scene: bpy.types.Scene) -> None:
+        if self._encoding:
+            self._tell(scene.frame_current, NOTHING)
+
+    def _tell(self, frame: int | None, progress: Progress) -> None:
         now = time.monotonic()
-        if progress.counts and now - self._told >= PROGRESS_INTERVAL_S:
+        if now - self._told >= PROGRESS_INTERVAL_S:
             self._told = now
-            self._lines.emit("progress", frame=self._frame, **asdict(progress))
+            self._lines.emit("progress", frame=frame, **asdict(progress))

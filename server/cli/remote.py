@@ -174,6 +174,8 @@ async def _watch(to: str, data: Path) -> None:
         def show(line: dict[str, Any]) -> None:
             if line["event"] == "delivered":
                 live.console.print(line["path"])
+            elif line["event"] == "job" and line["state"] in ("done", "cancelled", "superseded"):
+                client.let_go(line["job"])
 
         async def show_jobs() -> None:
             async with _observer(to) as observer:

@@ -25,6 +25,9 @@ ROOT = Path(__file__).parents[2]
 PATIENCE_S = 120.0
 """Nothing here takes a tenth of this on an idle machine."""
 
+TERMINAL = os.environ | {"COLUMNS": "240", "NO_COLOR": "1", "TERM": "dumb", "PYTHONUNBUFFERED": "1"}
+"""A wide terminal without colours."""
+
 Line = dict[str, Any]
 
 
@@ -223,15 +226,31 @@ def free_port() -> int:
 
 def cli(*arguments: object, data: Path, timeout: float = PATIENCE_S) -> subprocess.CompletedProcess[str]:
     """`python -m server ...` as a person runs it, in a wide terminal without colours."""
-    environment = os.environ | {"COLUMNS": "240", "NO_COLOR": "1", "TERM": "dumb"}
     command = [sys.executable, "-m", "server", *map(str, arguments)]
     if arguments[0] in ("submit", "watch"):
         command += ["--data", str(data)]
     return subprocess.run(
-        command, cwd=ROOT, env=environment, text=True, capture_output=True, timeout=timeout, check=False
+        command, cwd=ROOT, env=TERMINAL, text=True, capture_output=True, timeout=timeout, check=False
     )
 
 
 def plain(text: str) -> str:
     """One line of what a terminal program said."""
     return re.sub(r"\s+", " ", text)
+
+
+def start_cli(*arguments: str) -> "subprocess.Popen[str]":
+    """`python -m server ...`, left running."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "server", *arguments], cwd=ROOT, env=TERMINAL, text=True, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def read_until(process: "subprocess.Popen[str]", text: str) -> None:
+    """Read a program's output up to the line that has `text` in it."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if text in line:
+            return
+    pytest.fail(f"{text} was never said; stderr: {process.stderr.read() if process.stderr else ''}")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From a saved file to frames in the artist's folder, through real processes, sockets and Blenders."""
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from server.blenders import Blender
 from server.pictures import verify
-from tests.system.harness import ClientProcess, Link, NodeProcess, cli, plain
+from tests.system.harness import ClientProcess, Link, NodeProcess, cli, plain, read_until, start_cli
 
 StartNode = Callable[..., NodeProcess]
 StartClient = Callable[..., ClientProcess]
@@ -228,3 +229,27 @@ def test_a_node_ends_with_its_blenders(
     node.process.send_signal(number)
     assert node.process.wait(10) == 0
     assert not psutil.wait_procs(blenders, timeout=5)[1]
+
+
+def test_ctrl_c_leaves_the_job_running_and_watch_brings_its_frames(
+    any_blender: Blender, start_node: StartNode, make_scene: MakeScene, tmp_path: Path
+) -> None:
+    # GIVEN a submission of which the first frame has come
+    node = start_node(any_blender)
+    records = ["--to", node.address, "--data", str(tmp_path / "records")]
+    blend, out = make_scene(any_blender, SAMPLES="256"), tmp_path / "frames"
+    with start_cli("submit", str(blend), "--frames", "1-12", "--output", str(out), *records) as submit:
+        read_until(submit, "shot_001.png")
+        # WHEN the artist presses Ctrl+C
+        submit.send_signal(signal.SIGINT)
+        rest, errors = submit.communicate(timeout=20)
+    # THEN it says how to get the frames
+    assert submit.returncode == 130, rest + errors
+    assert f"python -m server watch --to {node.address}" in plain(errors)
+    # AND that brings them
+    with start_cli("watch", *records) as watch:
+        read_until(watch, "shot_012.png")
+        watch.send_signal(signal.SIGINT)
+        rest, errors = watch.communicate(timeout=20)
+    assert watch.returncode == 0, rest + errors
+    check_frames(out)

@@ -92,6 +92,15 @@ class Client:
         hello = Hello(PROTOCOL, VERSION, client_id(data), platform.node(), Scope.OWN)
         self._connection = Connection(hello, self._on_news, self._on_message)
         self._deliveries = Deliveries(self._connection.send, self._locate, self._on_delivered, self._on_trouble)
+        self._on: dict[type, Callable[[Any, Buffer], None]] = {
+            Piece: self._deliveries.piece,
+            JobChanged: self._on_job_changed,
+            Announce: self._on_announce,
+            Preview: self._on_preview,
+            JobGone: lambda message, _: self._on_gone(message.job),
+            Ready: self._on_ready,
+            Refused: self._on_refused,
+        }
 
     async def run(self, adopt: bool = True) -> None:
         """Serve until cancelled; with `adopt` also the jobs of processes that have ended."""
@@ -262,26 +271,22 @@ class Client:
         for job in list(self._jobs.values()):
             if job.submission is not None:
                 job.submission.receive(message)
-        match message:
-            case Piece():
-                self._deliveries.piece(message, payload)
-            case JobChanged(status=status):
-                self._known.add(status.job)
-                self._on_status(status)
-            case Announce(outputs=outputs):
-                for output in outputs:
-                    if output.job in self._jobs:
-                        self._deliveries.announce(output)
-            case Preview(job=name, frame=frame):
-                self._on_preview(name, frame, payload)
-            case JobGone(job=name):
-                self._on_gone(name)
-            case Ready():
-                self._on_ready()
-            case Refused(reason=Refusal.UNKNOWN_JOB, about=name):
-                self._on_gone(name)
-            case _:
-                pass
+        handler = self._on.get(type(message))
+        if handler is not None:
+            handler(message, payload)
+
+    def _on_job_changed(self, message: JobChanged, _: Buffer) -> None:
+        self._known.add(message.status.job)
+        self._on_status(message.status)
+
+    def _on_announce(self, message: Announce, _: Buffer) -> None:
+        for output in message.outputs:
+            if output.job in self._jobs:
+                self._deliveries.announce(output)
+
+    def _on_refused(self, message: Refused, _: Buffer) -> None:
+        if message.reason == Refusal.UNKNOWN_JOB:
+            self._on_gone(message.about)
 
     def _on_status(self, status: JobStatus) -> None:
         job = self._jobs.get(status.job)
@@ -299,7 +304,7 @@ class Client:
             self._deliveries.give_up(status.job)
         self._news_of(job)
 
-    def _on_ready(self) -> None:
+    def _on_ready(self, _: Ready, __: Buffer) -> None:
         """The node has named all jobs that it knows: what it accepted and did not name now, it has lost."""
         welcome = self._connection.news.welcome
         for job in list(self._jobs.values()):
@@ -316,15 +321,15 @@ class Client:
             job.entry.node = ""
             self._end(job, "failed", "The node does not know this job any more: press Retry to send it again.")
 
-    def _on_preview(self, name: str, frame: int, payload: Buffer) -> None:
-        job = self._jobs.get(name)
+    def _on_preview(self, message: Preview, payload: Buffer) -> None:
+        job = self._jobs.get(message.job)
         if job is None:
             return
-        path = self._previews / f"{name}-{time.time_ns()}.jpg"
+        path = self._previews / f"{message.job}-{time.time_ns()}.jpg"
         with contextlib.suppress(OSError):  # A thumbnail that cannot be kept is no reason to trouble anybody.
             path.write_bytes(payload)
             job.previews.append(path)
-            self._tell({"event": "thumbnail", "job": name, "frame": frame, "path": str(path)})
+            self._tell({"event": "thumbnail", "job": message.job, "frame": message.frame, "path": str(path)})
         while len(job.previews) > 2:  # The newest, and the one that the window may still be reading.
             job.previews.pop(0).unlink(missing_ok=True)
 

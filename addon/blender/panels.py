@@ -169,10 +169,10 @@ def _draw_selected(layout: Layout, context: Context, job: Job) -> None:
         below = column.row()
         below.active = False
         below.label(text=line)
-    if job.text and job.state != "done":  # then the bar and the button to the folder say it all
-        paragraph.draw(layout, context, job.text, alert=job.state == "failed", faint=job.state != "failed")
-    for sentence in filter(None, (live().jobs.problem_of(job), *job.notices)):
-        paragraph.draw(layout, context, sentence, icon="INFO")
+    if sentence := wording.sentence(job):
+        paragraph.draw(layout, context, sentence, alert=job.state == "failed")
+    for notice in filter(None, (live().jobs.problem_of(job), *job.notices)):
+        paragraph.draw(layout, context, notice, icon="INFO")
     if path := live().jobs.thumbnail_of(job):
         layout.box().template_icon(icon_value=live().thumbnails.icon(job.job, path), scale=THUMBNAIL_SCALE)
     _draw_buttons(layout.row(align=True), job)

@@ -13,7 +13,10 @@ def show(context: Context, path: str) -> None:
     """
     image = _load(path)
     area = context.area if context.area and context.area.type == "IMAGE_EDITOR" else _viewing_area(context)
-    _space(area or _new_window(context)).image = image
+    if area:
+        _space(area).image = image
+    else:
+        _show_in_new_window(context, image)
 
 
 def _load(path: str) -> bpy.types.Image:
@@ -37,11 +40,15 @@ def _shows_frame(area: bpy.types.Area) -> bool:
     return image is not None and image.is_runtime_data
 
 
-def _new_window(context: Context) -> bpy.types.Area:
+def _show_in_new_window(context: Context, image: bpy.types.Image) -> None:
     bpy.ops.wm.window_new()
-    area: bpy.types.Area = context.window_manager.windows[-1].screen.areas[0]
+    window = context.window_manager.windows[-1]
+    area = window.screen.areas[0]
     area.ui_type = "IMAGE_EDITOR"
-    return area
+    _space(area).image = image
+    region = next(region for region in area.regions if region.type == "WINDOW")
+    with context.temp_override(window=window, area=area, region=region):
+        bpy.ops.image.view_all()
 
 
 def _space(area: bpy.types.Area) -> bpy.types.SpaceImageEditor:

@@ -112,9 +112,15 @@ def detail(job: Job) -> str:
         parts += _steps(job)
     if job.failed:
         parts.append(f"{job.failed} failed")
-    if job.blender and job.blender not in job.text:
+    if job.blender:
         parts.append(f"Blender {job.blender}")
     return "   ".join(parts)
+
+
+def sentence(job: Job) -> str:
+    """Return the job's own line, or an empty string where it says nothing beyond the bar, the detail and the folder."""
+    said = _words(f"{state_label(job)} {bar(job)[1]} {detail(job)} {job.folder} with in")
+    return "" if said >= _words(job.text) else job.text
 
 
 def short_progress(job: Job) -> tuple[float | None, str]:
@@ -151,6 +157,10 @@ def _cut(word: str, width: float, measure: Callable[[str], float]) -> list[str]:
         pieces.append(word[:length])
         word = word[length:]
     return [*pieces, word]
+
+
+def _words(text: str) -> set[str]:
+    return {word.strip(".,:").casefold() for word in text.split()}
 
 
 def _frames(job: Job) -> str:

@@ -80,11 +80,25 @@ def test_the_bar_says_how_far_the_job_is(job: Job, bar: tuple[float, str]) -> No
         (Job("a", state="uploading", total_bytes=27_000_000), "0 B of 27.0 MB"),
         (Job("a", state="failed", failed=3), "3 failed"),
         (Job("a", state="waiting"), ""),
-        (Job("a", state="rendering", blender="5.2.2", text="Rendering with Blender 5.2.2."), ""),
     ],
 )  # fmt: skip
 def test_the_line_below_the_bar(job: Job, line: str) -> None:
     assert wording.detail(job) == line
+
+
+@pytest.mark.parametrize(
+    ("job", "line"),
+    [
+        (Job("a", state="rendering", blender="5.2.2", text="Rendering with Blender 5.2.2."), ""),
+        (Job("a", state="rendering", blender="5.2.2", text="The disk is full."), "The disk is full."),
+        (Job("a", state="done", total=3, folder="/my films/out", text="Done: in /my films/out."), ""),
+        (Job("a", state="cancelled", text="Cancelled."), ""),
+        (Job("a", state="waiting", text="Waits for the node."), "Waits for the node."),
+        (Job("a", state="waiting"), ""),
+    ],
+)  # fmt: skip
+def test_a_sentence_that_only_repeats_the_bar_is_left_out(job: Job, line: str) -> None:
+    assert wording.sentence(job) == line
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from server.blenders import Blender
 from server.pictures import verify
 from tests.addon.scripted_client import wait_for
+from tests.e2e.conftest import OpenWindow
 from tests.e2e.panel import PREFERENCES, change, save, show_tab, state
 from tests.e2e.window import BlenderWindow
 from tests.system.harness import NodeProcess
@@ -91,4 +92,24 @@ def test_render_now_brings_unsaved_changes_along(connected: BlenderWindow, shot:
     change(connected)
     connected.run("bpy.ops.relay_render.render('INVOKE_DEFAULT', scope='ANIMATION')")
     finish(connected, 1)
+    assert len(list((shot.parent / "frames").iterdir())) == 3
+
+
+def test_frames_arrive_although_the_artists_blender_was_killed(
+    open_window: OpenWindow, node: NodeProcess, shot: Path
+) -> None:
+    # GIVEN an animation that renders while Blender is killed, not even saving its preferences but for the address
+    with open_window("--online-mode", str(shot)) as window:
+        window.run(f"{PREFERENCES}.node_address = {node.address!r}; bpy.ops.wm.save_userpref()")
+        wait_for(lambda: state(window)["connection"] == "connected", "the connection")
+        window.run(f"{PREFERENCES}.save_renders = 'ANIMATION'; bpy.context.scene.cycles.samples = 200")
+        save(window)
+        wait_for(lambda: "rendering" in state(window)["jobs"].values(), "the job to render", RENDER_TIMEOUT_S)
+        (job,) = state(window)["jobs"]
+        window.process.kill()
+    # WHEN the artist starts Blender again
+    with open_window("--online-mode", str(shot)) as window:
+        # THEN the job is in the list, and all its frames arrive
+        finish(window, 1)
+        assert list(state(window)["jobs"]) == [job]
     assert len(list((shot.parent / "frames").iterdir())) == 3

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`python -m bench NAME`: measure, tell people, and tell programs in one JSON object as the last line."""
+
+import argparse
+import json
+import platform
+import sys
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+
+from . import main as main_job
+from .measures import Measure, describe, report
+
+BENCHES: dict[str, Callable[[int], Iterable[Measure]]] = {"main": main_job.run}
+"""Each takes the number of rounds and yields its measures as they are done."""
+
+RESULTS = Path(__file__).with_name("results")
+
+
+def main() -> int:
+    """Run what the command line asks for; returns the exit code."""
+    options = _parse()
+    if options.name is None:
+        for name, bench in BENCHES.items():
+            print(f"{name:10} {_summary(bench)}")
+        return 0
+    measures = []
+    for measure in BENCHES[options.name](options.rounds):
+        print(describe(measure), flush=True)
+        measures.append(measure)
+    result = report(options.name, measures)
+    if options.save:
+        print(f"Kept in {_save(result, options.rounds)}")
+    print(json.dumps(result))
+    return 0
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Without a name: list what can be measured.")
+    parser.add_argument("name", nargs="?", choices=list(BENCHES))
+    parser.add_argument("--rounds", type=int, default=5, help="how often each side runs (5); figures are medians")
+    parser.add_argument("--save", action="store_true", help="keep the result, with date and machine, in bench/results")
+    return parser.parse_args()
+
+
+def _summary(bench: Callable[..., object]) -> str:
+    words = sys.modules[bench.__module__].__doc__ or ""
+    return words.splitlines()[0]
+
+
+def _save(result: dict[str, object], rounds: int) -> Path:
+    now = datetime.now(UTC)
+    path = RESULTS / f"{result['bench']}-{now:%Y%m%d-%H%M}.json"
+    RESULTS.mkdir(exist_ok=True)
+    about = {"date": f"{now:%Y-%m-%d %H:%M} UTC", "machine": _machine(), "rounds": rounds}
+    path.write_text(json.dumps(about | result, indent=2) + "\n", encoding="utf-8")
+    return path
+
+
+def _machine() -> str:
+    memory = psutil.virtual_memory().total / 2**30
+    return f"{_processor()}, {psutil.cpu_count()} cores, {memory:.0f} GB, {platform.system()} {platform.release()}"
+
+
+def _processor() -> str:
+    """Return the processor's name; Python knows it on few systems."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The .blends that are measured, made by the Blender that renders them."""
+
+import os
+import subprocess
+from pathlib import Path
+
+from server.blenders import Blender
+
+BULK_BYTES = 200_000_000
+"""Of a heavy shot: its file is this large."""
+
+_DEFAULT_CUBE = """
+import bpy, os
+scene = bpy.context.scene
+scene.render.engine = "CYCLES"
+scene.render.resolution_x, scene.render.resolution_y = SIZE
+scene.render.resolution_percentage = 100
+scene.render.filepath = "//frames/shot_####"
+scene.cycles.samples, scene.cycles.use_denoising = SAMPLES, False
+scene.frame_end = FRAMES
+cube = bpy.data.objects["Cube"]
+cube.keyframe_insert("rotation_euler", frame=1)
+cube.rotation_euler.z = 3
+cube.keyframe_insert("rotation_euler", frame=20)
+if BULK:
+    image = bpy.data.images.new("bulk", 1, 1)
+    image.pack(data=os.urandom(BULK), data_len=BULK)
+    image.use_fake_user = True
+for number, path in enumerate(PATHS):
+    cube.location.x = number / 100
+    bpy.ops.wm.save_as_mainfile(filepath=path, copy=True)
+"""
+
+
+def default_cubes(blender: Blender, folder: Path, count: int) -> list[Path]:
+    """Blender's own cube, 64x64, one sample; each file a little different, as after another change."""
+    paths = [folder / f"cube_{number}.blend" for number in range(count)]
+    _make(blender, paths, SIZE=(64, 64), SAMPLES=1, FRAMES=1, BULK=0)
+    return paths
+
+
+def animation(blender: Blender, folder: Path) -> Path:
+    """The cube turning: 20 frames of 320x180, 16 samples."""
+    path = folder / "turning.blend"
+    _make(blender, [path], SIZE=(320, 180), SAMPLES=16, FRAMES=20, BULK=0)
+    return path
+
+
+def heavy_shot(blender: Blender, folder: Path) -> Path:
+    """The cube in a file of 200 MB that no compression makes smaller."""
+    path = folder / "heavy.blend"
+    _make(blender, [path], SIZE=(64, 64), SAMPLES=1, FRAMES=1, BULK=BULK_BYTES)
+    return path
+
+
+def _make(blender: Blender, paths: list[Path], **constants: object) -> None:
+    paths[0].parent.mkdir(parents=True, exist_ok=True)
+    header = "".join(f"{name} = {value!r}\n" for name, value in constants.items())
+    code = f"{header}PATHS = {[os.fspath(path) for path in paths]!r}\n{_DEFAULT_CUBE}"
+    command = [blender.source, "-b", "--factory-startup", "--python-exit-code", "1", "--python-expr", code]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The program a node runs inside Blender: `blender -b ... --python worker.py`, or `python worker.py` with the bpy wheel.
+"""What a node runs inside Blender: `blender -b ... --python worker.py`, or `python worker.py` with the bpy wheel.
 
 It stands alone there: the standard library, bpy and the folder beside it are all it may import.
 """

@@ -73,11 +73,10 @@ class Worker:
         return self.until("opened", "failed")[-1]
 
     def render(self, frame: int, folder: Path) -> list[Event]:
-        """All events of a frame, its preview included."""
+        """All events of a frame, up to the last before "closed"."""
         folder.mkdir(parents=True)
         self.send(command="render", frame=frame, folder=str(folder))
-        events = self.until("written", "failed")
-        return events + self.until("preview") if events[-1]["event"] == "written" else events
+        return self.until("closed")[:-1]
 
     def stop(self) -> None:
         self.process.kill()

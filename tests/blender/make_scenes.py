@@ -10,28 +10,30 @@ import struct
 import wave
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import bpy
 
 FOLDER = Path(os.environ["SCENES"])
 BLENDER_5 = bpy.app.version >= (5, 0)
 
-BUILDERS: dict[str, Callable[[bpy.types.Scene], None]] = {}
+Build = Callable[[Any], None]
+BUILDERS: dict[str, Build] = {}
 
 
-def builder(build):
+def builder(build: Build) -> Build:
     BUILDERS[build.__name__] = build
     return build
 
 
 @builder
-def cycles_png(scene):
+def cycles_png(scene: Any) -> None:
     cycles(scene)
     scene.render.filepath = "//out/shot_###"
 
 
 @builder
-def cycles_exr(scene):
+def cycles_exr(scene: Any) -> None:
     cycles(scene)
     picture(scene, "OPEN_EXR")
     scene.render.image_settings.color_depth = "32"
@@ -39,7 +41,7 @@ def cycles_exr(scene):
 
 
 @builder
-def workbench_png(scene):
+def workbench_png(scene: Any) -> None:
     scene.render.filepath = "//out/wb"
     scene.render.film_transparent = True
     scene.render.image_settings.color_mode = "RGBA"
@@ -47,25 +49,25 @@ def workbench_png(scene):
 
 
 @builder
-def workbench_exr(scene):
+def workbench_exr(scene: Any) -> None:
     picture(scene, "OPEN_EXR")
 
 
 @builder
-def workbench_jpeg(scene):
+def workbench_jpeg(scene: Any) -> None:
     picture(scene, "JPEG")
     scene.render.image_settings.color_management = "OVERRIDE"
     scene.render.image_settings.view_settings.exposure = -1
 
 
 @builder
-def eevee(scene):
+def eevee(scene: Any) -> None:
     scene.render.engine = "BLENDER_EEVEE" if BLENDER_5 else "BLENDER_EEVEE_NEXT"
     scene.eevee.taa_render_samples = 1
 
 
 @builder
-def layers(scene):
+def layers(scene: Any) -> None:
     """Two view layers in one multilayer EXR."""
     cycles(scene)
     second = scene.view_layers.new("Second")
@@ -76,21 +78,21 @@ def layers(scene):
 
 
 @builder
-def stereo(scene):
+def stereo(scene: Any) -> None:
     scene.render.use_multiview = True
     scene.render.image_settings.views_format = "INDIVIDUAL"
     scene.render.filepath = "//out/eye_##"
 
 
 @builder
-def stereo_packed(scene):
+def stereo_packed(scene: Any) -> None:
     scene.render.use_multiview = True
     scene.render.image_settings.views_format = "STEREO_3D"
     scene.render.image_settings.stereo_3d_format.display_mode = "SIDEBYSIDE"
 
 
 @builder
-def stereo_exr(scene):
+def stereo_exr(scene: Any) -> None:
     """Both views in one EXR."""
     scene.render.use_multiview = True
     picture(scene, "OPEN_EXR_MULTILAYER")
@@ -98,10 +100,10 @@ def stereo_exr(scene):
 
 
 @builder
-def compositor(scene):
+def compositor(scene: Any) -> None:
     """File Output nodes: plain, multilayer, in a nested group, muted; their names hold folders and frame numbers."""
     tree = composite(scene)
-    nested = bpy.data.node_groups.new("Nested", "CompositorNodeTree")
+    nested: Any = bpy.data.node_groups.new("Nested", "CompositorNodeTree")
     group = tree.nodes.new("CompositorNodeGroup")
     group.node_tree = nested
     for in_out in ("INPUT", "OUTPUT"):
@@ -121,14 +123,13 @@ def compositor(scene):
 
 
 @builder
-def compositor_only(scene):
+def compositor_only(scene: Any) -> None:
     """A compositor that changes the picture."""
-    tree = composite(scene, "CompositorNodeInvert")
-    assert tree.nodes
+    composite(scene, "CompositorNodeInvert")
 
 
 @builder
-def sequencer(scene):
+def sequencer(scene: Any) -> None:
     scene.render.use_sequencer = True
     strips = sequence(scene)
     blue = effect(strips, "Blue", "COLOR", 1, 100)
@@ -136,29 +137,29 @@ def sequencer(scene):
 
 
 @builder
-def name_empty(scene):
+def name_empty(scene: Any) -> None:
     scene.render.filepath = ""
 
 
 @builder
-def name_folder(scene):
+def name_folder(scene: Any) -> None:
     scene.render.filepath = "//out/"
 
 
 @builder
-def name_bare(scene):
+def name_bare(scene: Any) -> None:
     """No extension, backslashes, and a # in a folder's name, where it means nothing."""
     scene.render.use_file_extension = False
     scene.render.filepath = "//out\\take#1\\f_####_v2"
 
 
 @builder
-def name_unicode(scene):
+def name_unicode(scene: Any) -> None:
     scene.render.filepath = "//Bilder für Zoë/shot é_##"
 
 
 @builder
-def name_stubs(scene):
+def name_stubs(scene: Any) -> None:
     scene.render.use_placeholder = True
     scene.render.use_overwrite = False
 
@@ -166,7 +167,7 @@ def name_stubs(scene):
 if BLENDER_5:
 
     @builder
-    def name_template(scene):
+    def name_template(scene: Any) -> None:
         scene.render.filepath = "//out/{blend_name}/{camera_name}_{fps}_{{x}}_###"
         tree = composite(scene)
         image = tree.nodes["Render Layers"].outputs["Image"]
@@ -175,18 +176,18 @@ if BLENDER_5:
 
 
 @builder
-def no_camera(scene):
+def no_camera(scene: Any) -> None:
     scene.camera = None
 
 
 @builder
-def gpu(scene):
+def gpu(scene: Any) -> None:
     cycles(scene)
     scene.cycles.device = "GPU"
 
 
 @builder
-def missing(scene):
+def missing(scene: Any) -> None:
     for name in ("a.png", "b.png", "c.png", "d.png"):
         image = bpy.data.images.new(name, 4, 4)
         image.source = "FILE"
@@ -195,7 +196,7 @@ def missing(scene):
 
 
 @builder
-def other_engine(scene):
+def other_engine(scene: Any) -> None:
     class Lux(bpy.types.RenderEngine):
         bl_idname = "LUXCORE"
         bl_label = "Lux"
@@ -205,21 +206,30 @@ def other_engine(scene):
 
 
 @builder
-def two_scenes(scene):
+def two_scenes(scene: Any) -> None:
     second = scene.copy()
     second.name = "Second"
+    second.use_fake_user = True
     second.render.resolution_x = 48
 
 
 @builder
-def long_render(scene):
+def full_disk(scene: Any) -> None:
+    """Uncompressed: 1 MB."""
+    picture(scene, "OPEN_EXR")
+    scene.render.image_settings.exr_codec = "NONE"
+    scene.render.resolution_x = scene.render.resolution_y = 360
+
+
+@builder
+def long_render(scene: Any) -> None:
     cycles(scene)
     scene.cycles.samples = 1_000_000
     scene.render.resolution_x = scene.render.resolution_y = 2048
 
 
 @builder
-def speed(scene):
+def speed(scene: Any) -> None:
     """The file of the speed figure: 20 frames, 320x180, 16 samples."""
     cycles(scene)
     scene.cycles.samples = 16
@@ -228,29 +238,31 @@ def speed(scene):
 
 
 @builder
-def movie(scene):
+def movie(scene: Any) -> None:
     """H.264 in MP4 with sound, 12 frames."""
     video(scene, "MPEG4", "H264")
     scene.render.filepath = "//out/clip"
     scene.frame_end = 12
-    sequence(scene).new_sound("Beep", str(beep()), 1, 1)
+    sequence(scene).new_sound("Beep", str(beep()), 1, 1).sound.pack()
     scene.render.ffmpeg.audio_codec = "AAC"
 
 
 @builder
-def movie_alpha(scene):
-    """QuickTime PNG: lossless, with alpha; the file's name is given in full."""
+def movie_alpha(scene: Any) -> None:
+    """QuickTime PNG with PCM sound: lossless, with alpha; the file's name is given in full."""
     video(scene, "QUICKTIME", "PNG")
     scene.render.image_settings.color_mode = "RGBA"
     scene.render.film_transparent = True
     scene.render.filepath = "//out/clip.mov"
     scene.frame_end = 6
+    sequence(scene).new_sound("Beep", str(beep()), 1, 1).sound.pack()
+    scene.render.ffmpeg.audio_codec = "PCM"
 
 
 if BLENDER_5:
 
     @builder
-    def movie_deep(scene):
+    def movie_deep(scene: Any) -> None:
         """FFV1 in Matroska with 10 bits, which movies have since 4.4."""
         video(scene, "MKV", "FFV1")
         scene.render.image_settings.color_depth = "10"
@@ -260,7 +272,16 @@ if BLENDER_5:
 
 
 @builder
-def movie_edit(scene):
+def movie_stereo(scene: Any) -> None:
+    """A movie for each eye."""
+    video(scene, "QUICKTIME", "PNG")
+    scene.render.use_multiview = True
+    scene.render.image_settings.views_format = "INDIVIDUAL"
+    scene.frame_end = 3
+
+
+@builder
+def movie_edit(scene: Any) -> None:
     """A movie out of the sequencer, where the scene is a strip below a colour."""
     movie(scene)
     strips = sequence(scene)
@@ -269,7 +290,7 @@ def movie_edit(scene):
     scene.render.use_sequencer = True
 
 
-def plain(scene: bpy.types.Scene) -> None:
+def plain(scene: Any) -> None:
     """Workbench, 64x36, an animated cube, PNG."""
     scene.render.engine = "BLENDER_WORKBENCH"
     scene.display.render_aa = "OFF"
@@ -284,21 +305,21 @@ def plain(scene: bpy.types.Scene) -> None:
     cube.keyframe_insert("location", frame=20)
 
 
-def cycles(scene):
+def cycles(scene: Any) -> None:
     scene.render.engine = "CYCLES"
     scene.cycles.samples = 4
     scene.cycles.seed = 7
     scene.cycles.use_denoising = False
 
 
-def picture(scene, file_format):
+def picture(scene: Any, file_format: str) -> None:
     settings = scene.render.image_settings
     if BLENDER_5:
         settings.media_type = "MULTI_LAYER_IMAGE" if file_format == "OPEN_EXR_MULTILAYER" else "IMAGE"
     settings.file_format = file_format
 
 
-def video(scene, container, codec):
+def video(scene: Any, container: str, codec: str) -> None:
     settings = scene.render.image_settings
     if BLENDER_5:
         settings.media_type = "VIDEO"
@@ -309,10 +330,11 @@ def video(scene, container, codec):
     scene.render.fps = 25
 
 
-def composite(scene, between=None):
+def composite(scene: Any, between: str | None = None) -> Any:
     """Render layers to the output, through a node of type `between`; returns the tree."""
     if BLENDER_5:
-        tree = scene.compositing_node_group = bpy.data.node_groups.new("Compositing", "CompositorNodeTree")
+        groups: Any = bpy.data.node_groups
+        tree = scene.compositing_node_group = groups.new("Compositing", "CompositorNodeTree")
         tree.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
         end = tree.nodes.new("NodeGroupOutput")
     else:
@@ -329,7 +351,7 @@ def composite(scene, between=None):
     return tree
 
 
-def file_output(tree, socket, directory, name, file_format):
+def file_output(tree: Any, socket: Any, directory: str, name: str, file_format: str) -> Any:
     """A File Output node with one item; for a multilayer file `directory` is the file's pattern, as in Blender 4."""
     node = tree.nodes.new("CompositorNodeOutputFile")
     multilayer = file_format == "OPEN_EXR_MULTILAYER"
@@ -350,18 +372,18 @@ def file_output(tree, socket, directory, name, file_format):
     return node
 
 
-def sequence(scene):
+def sequence(scene: Any) -> Any:
     editor = scene.sequence_editor or scene.sequence_editor_create()
     return editor.strips if hasattr(editor, "strips") else editor.sequences
 
 
-def effect(strips, name, kind, start, length):
+def effect(strips: Any, name: str, kind: str, start: int, length: int) -> Any:
     if BLENDER_5:
         return strips.new_effect(name, kind, 1, frame_start=start, length=length)
     return strips.new_effect(name, kind, 1, frame_start=start, frame_end=start + length)
 
 
-def beep():
+def beep() -> Path:
     path = FOLDER / "beep.wav"
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
@@ -371,7 +393,7 @@ def beep():
     return path
 
 
-def main():
+def main() -> None:
     for name, build in BUILDERS.items():
         bpy.ops.wm.read_factory_settings()
         plain(bpy.context.scene)

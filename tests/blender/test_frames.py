@@ -32,7 +32,7 @@ SCENES = {
 
 
 def timeless(path: Path) -> bytes:
-    """The file without the times that Cycles notes in it: PNG's text chunks carry a checksum, EXR's attributes do not."""
+    """The file without the times that Cycles notes in it, and the checksums over these."""
     data = path.read_bytes()
     data = re.sub(rb"....tEXtcycles\..*?_time\0.{8}....", b"", data, flags=re.DOTALL)
     return re.sub(rb"\d\d:\d\d\.\d\d", b"00:00.00", data)

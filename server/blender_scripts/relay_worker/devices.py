@@ -15,7 +15,7 @@ def gpus() -> list[dict[str, str]]:
     return [{"name": device.name, "type": backend} for device in devices if device.type == backend]
 
 
-def prepare(scene: bpy.types.Scene) -> tuple[str, str | None]:
+def prepare(scene: Any) -> tuple[str, str | None]:
     """Set Cycles up for what the scene asks; return the device's name, and a notice when it is not what was asked."""
     if scene.render.engine != "CYCLES":
         return "GPU", None  # EEVEE and Workbench draw with whatever graphics driver there is.

@@ -2,9 +2,9 @@
 """Rendering as `blender -b FILE -f N` does: Blender's own animation render over a range of one frame."""
 
 import shutil
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import bpy
 
@@ -15,8 +15,13 @@ from .overrides import override
 FRAMES = range(1_048_575)
 """The frames that a scene's range can hold: MINFRAME to MAXFRAME in Blender's DNA_scene_types.h."""
 
+_operator: Any = bpy.ops.render.render
+RANGE_ARGUMENTS = "frame_start" in _operator.get_rna_type().properties
+"""Whether the render operator can be told the range; since 5.0."""
+
 LEAST_FREE_BYTES = 1 << 20
 """A disk with less than this free is full: the last blocks went to the part of a file that could still be written."""
+
 
 def render_frame(scene: bpy.types.Scene, frame: int, folder: Path) -> list[Output]:
     """Render one frame below `folder` and return what was written; raises Failure."""
@@ -24,14 +29,14 @@ def render_frame(scene: bpy.types.Scene, frame: int, folder: Path) -> list[Outpu
         raise Failure(f"Frame {frame} does not exist: Blender's frames run from 0 to {FRAMES[-1]}.")
     places = Places(folder)
     with redirected(scene, places):
-        guarded(lambda: _render(scene, frame), scene, folder)
+        _render(scene, frame, folder)
     return written(places, folder)
 
 
-def guarded(render: Callable[[], set[str]], scene: bpy.types.Scene, folder: Path) -> None:
-    """Call a render operator that writes below `folder`, its errors translated to Failure."""
+def guarded(scene: bpy.types.Scene, folder: Path, **arguments: int) -> None:
+    """Call the operator that renders and writes an animation, here below `folder`; its errors become Failure."""
     try:
-        result = render()
+        result = _operator(animation=True, **arguments)
     except RuntimeError as error:
         raise _full(folder) or rendering_failure(str(error), scene.name) from None
     if "FINISHED" not in result:
@@ -39,18 +44,21 @@ def guarded(render: Callable[[], set[str]], scene: bpy.types.Scene, folder: Path
 
 
 def written(places: Places, folder: Path) -> list[Output]:
-    """Return what was written; raises Failure when that is nothing, or an empty file."""
-    try:
-        return places.outputs()
-    except Failure as failure:
-        raise _full(folder) or failure from None
+    """Return what was written; raises Failure when that is nothing, an empty file, or all that the disk would take.
+
+    Some of Blender's writers, OpenEXR's for one, leave the first part of a file on a full disk and report no error.
+    """
+    if full := _full(folder):
+        raise full
+    return places.outputs()
 
 
-def _render(scene: bpy.types.Scene, frame: int) -> set[str]:
-    if "frame_start" in bpy.ops.render.render.get_rna_type().properties:  # since 5.0
-        return bpy.ops.render.render(animation=True, frame_start=frame, frame_end=frame)  # type: ignore[no-any-return]
-    # Blender 4 renders the scene's own range. It has read it when render_init comes, so that it can be put back there:
-    # stamps write the frame with as many digits as the range's end has, and drivers may look at it.
+def _render(scene: bpy.types.Scene, frame: int, folder: Path) -> None:
+    if RANGE_ARGUMENTS:
+        guarded(scene, folder, frame_start=frame, frame_end=frame)
+        return
+    # Else Blender renders the scene's own range. It has read it when render_init comes, so that it can be put back
+    # there: stamps write the frame with as many digits as the range's end has, and drivers may look at it.
     with ExitStack() as stack:
         stack.enter_context(override(scene, frame_start=frame, frame_end=frame))
 
@@ -59,7 +67,7 @@ def _render(scene: bpy.types.Scene, frame: int) -> set[str]:
 
         bpy.app.handlers.render_init.append(put_back)
         try:
-            return bpy.ops.render.render(animation=True)  # type: ignore[no-any-return]
+            guarded(scene, folder)
         finally:
             bpy.app.handlers.render_init.remove(put_back)
 

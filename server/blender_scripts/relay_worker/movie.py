@@ -42,8 +42,8 @@ def encode(scene: bpy.types.Scene, frames: Sequence[int], pictures: Sequence[Pat
     """Encode the pictures of `frames` below `folder` and return what was written; raises Failure.
 
     `pictures` holds one for each frame, or as many as the scene has views, which become a movie each. Frames with equal
-    steps follow each other as in Blender's own movies; where others are missing, the picture before them stays. The open
-    file is rearranged for all that: open it again before anything else is rendered.
+    steps follow each other as in Blender's own movies; where others are missing, the picture before them stays. The
+    scene is rearranged for all that: open its file again before anything else is rendered.
     """
     views, rest = divmod(len(pictures), len(frames))
     if rest or not views:
@@ -52,11 +52,11 @@ def encode(scene: bpy.types.Scene, frames: Sequence[int], pictures: Sequence[Pat
     _set_range(scene, frames, step)
     outputs: list[Output] = []
     for view in range(views):
-        links = _link(dict(zip(frames, pictures[view::views], strict=True)), step, folder / f"pictures-{view}")
+        links = _link(dict(zip(frames, pictures[view::views], strict=True)), folder / f"pictures-{view}")
         places = Places(folder / f"movie-{view}")
         _show(scene, links)
         with redirected(scene, places):
-            guarded(lambda: bpy.ops.render.render(animation=True), scene, folder)
+            guarded(scene, folder)
         shutil.rmtree(links[0].parent)
         outputs += [_of_view(output, _suffixes(scene, views)[view]) for output in written(places, folder)]
     return outputs
@@ -70,7 +70,7 @@ def _set_range(scene: bpy.types.Scene, frames: Sequence[int], step: int) -> None
     scene.frame_start, scene.frame_end, scene.frame_step = first, last, step
 
 
-def _link(pictures: dict[int, Path], step: int, folder: Path) -> list[Path]:
+def _link(pictures: dict[int, Path], folder: Path) -> list[Path]:
     """Gather the pictures in one folder, as a strip wants them: one for each frame from the first to the last."""
     folder.mkdir()
     links, shown = [], pictures[min(pictures)]
@@ -86,13 +86,13 @@ def _link(pictures: dict[int, Path], step: int, folder: Path) -> list[Path]:
 
 def _show(scene: bpy.types.Scene, links: Sequence[Path]) -> None:
     """Let the scene's picture be one strip over everything else, each pixel as it is; what sounds goes on sounding."""
-    editor = scene.sequence_editor or scene.sequence_editor_create()
+    editor: Any = scene.sequence_editor or scene.sequence_editor_create()
     strips = editor.strips if hasattr(editor, "strips") else editor.sequences  # since 4.4
     for former in [strip for strip in strips if strip.name == STRIP]:
         strips.remove(former)
     channel = max((strip.channel for strip in strips), default=0) + 1
     if channel > TOP_CHANNEL:
-        raise Failure(f"Empty the sequencer's channel {TOP_CHANNEL}: the node puts the movie together there.", fatal=True)
+        raise Failure(f"Clear the sequencer's channel {TOP_CHANNEL}: the movie is put together there.", fatal=True)
     editor.channels[channel].mute = False
     strip = strips.new_image(STRIP, str(links[0]), channel, scene.frame_start, fit_method="ORIGINAL")
     strip.name = STRIP
@@ -100,7 +100,8 @@ def _show(scene: bpy.types.Scene, links: Sequence[Path]) -> None:
         strip.elements.append(link.name)
     strip.blend_type = "REPLACE"
     strip.colorspace_settings.name = scene.sequencer_colorspace_settings.name
-    _render_as_is(scene.render, bpy.data.images.load(str(links[0])).size)
+    first: Any = bpy.data.images.load(str(links[0]))
+    _render_as_is(scene.render, first.size)
     _view_as_is(scene)
 
 

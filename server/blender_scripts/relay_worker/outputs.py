@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import bpy
 
@@ -22,7 +23,7 @@ OWN = ""
 
 
 class Places:
-    """The folders of one frame: one for each directory that the scene writes to, numbered below the attempt's folder."""
+    """The folders of one frame: one for each directory that the scene writes to, numbered below its own."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -61,7 +62,7 @@ def redirected(scene: bpy.types.Scene, places: Places) -> Iterator[None]:
         yield
 
 
-def _file_outputs() -> Iterator[bpy.types.Node]:
+def _file_outputs() -> Iterator[Any]:
     """Every File Output node there is: nested groups and other scenes' compositors can run with a scene's own."""
     trees = {tree.as_pointer(): tree for tree in bpy.data.node_groups if tree.bl_idname == "CompositorNodeTree"}
     for scene in bpy.data.scenes:
@@ -72,7 +73,7 @@ def _file_outputs() -> Iterator[bpy.types.Node]:
         yield from (node for node in tree.nodes if node.bl_idname == "CompositorNodeOutputFile")
 
 
-def _redirect_node(node: bpy.types.Node, places: Places, stack: ExitStack) -> None:
+def _redirect_node(node: Any, places: Places, stack: ExitStack) -> None:
     if hasattr(node, "directory"):
         _redirect_directory(node, places, stack)
     elif node.format.file_format == "OPEN_EXR_MULTILAYER":  # One file of all layers: base_path is its pattern.
@@ -84,7 +85,7 @@ def _redirect_node(node: bpy.types.Node, places: Places, stack: ExitStack) -> No
         stack.enter_context(override(node, base_path=places.path(node.base_path.replace("\\", "/"))))
 
 
-def _redirect_directory(node: bpy.types.Node, places: Places, stack: ExitStack) -> None:
+def _redirect_directory(node: Any, places: Places, stack: ExitStack) -> None:
     """Blender 5: directory, file name and items' names, each with templates."""
     directory, rest = node.directory.replace("\\", "/"), ""
     if "{" in directory:

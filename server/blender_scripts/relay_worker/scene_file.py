@@ -18,7 +18,7 @@ _MANY = re.compile(r"<UDIM>|<UVTILE>")
 def open_scene(path: str, name: str | None) -> bpy.types.Scene:
     """Open the file and make `name` (None: its active scene) the scene that renders. Raises Failure, always fatal."""
     chatter = _captured(lambda: _open(path))
-    scene = bpy.context.window.scene if name is None else bpy.data.scenes.get((name, None))
+    scene = bpy.context.window.scene if name is None else _local_scene(name)
     if scene is None:
         raise Failure(f'The file has no scene "{name}": choose one that it has, and save again.', fatal=True)
     for engine, of_scene in _MISSING_ENGINE.findall(chatter):
@@ -41,6 +41,11 @@ def missing_files() -> str | None:
     names = ", ".join(missing[:3]) + (" and more" if len(missing) > 3 else "")
     count = "One file" if len(missing) == 1 else f"{len(missing)} files"
     return f"{count} that the scene uses did not reach the node: {names}."
+
+
+def _local_scene(name: str) -> bpy.types.Scene | None:
+    """A linked scene may have the same name."""
+    return next((scene for scene in bpy.data.scenes if scene.name == name and scene.library is None), None)
 
 
 def _open(path: str) -> None:

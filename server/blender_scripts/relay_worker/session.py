@@ -14,9 +14,9 @@ from . import devices
 from .failures import Failure
 from .frame import render_frame
 from .lines import Lines
-from .outputs import OWN
 from .movie import encode, render_pictures
-from .preview import keep, make_preview
+from .outputs import OWN
+from .preview import make_preview
 from .progress import NOTHING, Progress, parse_stats
 from .scene_file import missing_files, open_scene
 
@@ -56,6 +56,8 @@ class Session:
                     raise ValueError(f"no such command: {unknown}")
         except Failure as failure:
             self._lines.emit("failed", frame=self._frame, fatal=failure.fatal, reason=str(failure))
+        if "folder" in command:  # From here on the parent may do with it as it likes.
+            self._lines.emit("closed", frame=self._frame)
 
     def _open(self, path: str, name: str | None) -> None:
         self._opened = self._encoding = None
@@ -83,16 +85,9 @@ class Session:
         outputs = render_frame(scene, frame, folder)
         seconds = time.monotonic() - began
         picture = next((Path(output["path"]) for output in outputs if output["directory"] == OWN), None)
-        kept = picture and keep(picture, folder)
         self._lines.emit("written", frame=frame, seconds=round(seconds, 4), outputs=outputs)
-        if kept:
-            self._preview(kept, frame, folder / "preview.jpg")
-
-    def _preview(self, picture: Path, frame: int, target: Path) -> None:
-        size = make_preview(picture, bpy.context.window.scene, target)
-        picture.unlink()
-        if size:
-            self._lines.emit("preview", frame=frame, path=str(target), width=size[0], height=size[1])
+        if picture and (size := make_preview(picture, scene, preview := folder / "preview.jpg")):
+            self._lines.emit("preview", frame=frame, path=str(preview), width=size[0], height=size[1])
 
     def _encode(self, frames: list[int], pictures: list[str], folder: Path) -> None:
         self._lines.emit("started", frame=None)

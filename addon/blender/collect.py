@@ -42,7 +42,7 @@ def collect(scene: bpy.types.Scene, settings: RelayRenderPreferences, *, animati
 def _frames(scene: bpy.types.Scene, *, animation: bool) -> str:
     if animation:
         return frames_text(scene.frame_start, scene.frame_end, scene.frame_step)
-    return str(scene.frame_current)
+    return frames_text(scene.frame_current, scene.frame_current)
 
 
 def _absolute(directory: str) -> str:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
 
+from ..protocol.frame_range import MAX_FRAMES
+
 
 class NotReady(Exception):
     """Rendering this file would fail; the message says what to do first."""
@@ -29,13 +31,17 @@ class Shot:
 
 
 def frames_text(start: int, end: int, step: int = 1) -> str:
-    """Return a scene's range as the protocol writes frame lists.
+    """Return a scene's range as the protocol writes frame lists. Raises NotReady for one that cannot be a job.
 
     >>> frames_text(1, 48), frames_text(1, 100, 2), frames_text(7, 7)
     ('1-48', '1-100x2', '7')
     """
     if end < start:
         raise NotReady(f"The scene ends (frame {end}) before it starts (frame {start}): set its frame range.")
+    if start < 0:
+        raise NotReady(f"Frame {start} is before frame 0, the first that the node renders: go to a later one.")
+    if (count := (end - start) // step + 1) > MAX_FRAMES:
+        raise NotReady(f"The scene has {count:,} frames; one job may have {MAX_FRAMES:,}: render it in parts.")
     if start == end:
         return str(start)
     return f"{start}-{end}" + (f"x{step}" if step > 1 else "")

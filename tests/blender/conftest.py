@@ -27,12 +27,10 @@ RunInBlender = Callable[..., subprocess.CompletedProcess[str]]
 RENDER_WITH_WHEEL = """
 import os, bpy
 bpy.ops.wm.open_mainfile(filepath=os.environ["BLEND"], load_ui=False, use_scripts=False)
-scene = bpy.context.scene
-if os.environ["FRAME"]:
-    scene.frame_start = scene.frame_end = int(os.environ["FRAME"])
-bpy.ops.render.render(animation=True)
+frame = os.environ["FRAME"]
+bpy.ops.render.render(animation=True, **({"frame_start": int(frame), "frame_end": int(frame)} if frame else {}))
 """
-"""The wheel has no command line: this is what `blender -b FILE -f N` (or -a) does in it."""
+"""The wheel has no command line: this is what `blender -b FILE -f N` (or -a) does in it, since 5.0."""
 
 
 class Worker:

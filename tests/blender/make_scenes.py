@@ -175,6 +175,32 @@ if BLENDER_5:
         node.file_name = "{scene_name}_"
 
 
+if BLENDER_5:
+
+    @builder
+    def climb_out(scene: Any) -> None:
+        scene.render.filepath = "//out/{blend_name}/../../../../up"
+
+
+@builder
+def climb_out_by_node(scene: Any) -> None:
+    tree = composite(scene)
+    image = tree.nodes["Render Layers"].outputs["Image"]
+    node = file_output(tree, image, "//passes/", "../../../up", "PNG")
+    if BLENDER_5:
+        node.file_name = "../../../"
+        node.file_output_items[0].name = "../../up"
+
+
+@builder
+def tiles(scene: Any) -> None:
+    cycles(scene)
+    scene.cycles.samples = 200
+    scene.cycles.use_adaptive_sampling = False
+    scene.cycles.tile_size = 64
+    scene.render.resolution_x = scene.render.resolution_y = 128
+
+
 @builder
 def no_camera(scene: Any) -> None:
     scene.camera = None
@@ -211,6 +237,31 @@ def two_scenes(scene: Any) -> None:
     second.name = "Second"
     second.use_fake_user = True
     second.render.resolution_x = 48
+
+
+@builder
+def preview_png(scene: Any) -> None:
+    scene.render.resolution_x, scene.render.resolution_y = 400, 300
+    scene.view_settings.view_transform = "AgX"
+    scene.view_settings.exposure = 1.0
+
+
+@builder
+def preview_png16(scene: Any) -> None:
+    preview_png(scene)
+    scene.render.image_settings.color_depth = "16"
+
+
+@builder
+def preview_exr(scene: Any) -> None:
+    preview_png(scene)
+    picture(scene, "OPEN_EXR")
+
+
+@builder
+def preview_layers(scene: Any) -> None:
+    preview_png(scene)
+    picture(scene, "OPEN_EXR_MULTILAYER")
 
 
 @builder

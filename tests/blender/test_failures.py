@@ -132,8 +132,9 @@ def test_frame_that_does_not_exist(worker: Any, scenes: Path, tmp_path: Path, fr
     assert_sentence(failed["reason"])
 
 
-def test_full_disk(worker: Any, scenes: Path, tmp_path: Path, small_disk: Path) -> None:
-    # GIVEN no room for what the frame writes
+def test_full_disk(small_disk: Path, start_worker: Callable[[], Any], scenes: Path, tmp_path: Path) -> None:
+    # GIVEN no room for what the frame writes (and a worker that was started when the disk was there)
+    worker = start_worker()
     worker.open(scenes / "full_disk" / "full_disk.blend")
     # WHEN it is rendered
     *_, failed = worker.render(1, small_disk / "1")

@@ -66,3 +66,43 @@ def test_frame_is_what_blender_writes(
     # THEN that is what `blender -b FILE -f 3` writes, and nothing lies anywhere else
     assert delivered(written["outputs"], SCENES[name]) == files_below(plain_render(name, 3))
     assert list((scenes / name).iterdir()) == [blend]
+
+
+def test_a_scene_without_a_name_for_its_frames(worker: Any, scenes: Path, tmp_path: Path) -> None:
+    # GIVEN an empty output path, which Blender 5 refuses
+    worker.open(scenes / "name_empty" / "name_empty.blend")
+    # WHEN a frame renders
+    *_, written, _ = worker.render(3, tmp_path / "3")
+    # THEN it has the name that Blender 4 gives it
+    assert [output["name"] for output in written["outputs"]] == ["0003.png"]
+
+
+@pytest.mark.parametrize("name", ["climb_out", "climb_out_by_node"])
+def test_no_file_leaves_the_folder(worker: Any, scenes: Path, tmp_path: Path, name: str) -> None:
+    # GIVEN a scene whose names climb out of their directories
+    blend = scenes / name / f"{name}.blend"
+    if not blend.exists():
+        pytest.skip(f"{name} is for Blender 5")
+    worker.open(blend)
+    # WHEN a frame renders
+    folder = tmp_path / "attempts" / "1"
+    *_, written, _ = worker.render(1, folder)
+    # THEN all it wrote lies in the attempt's folder, under names without ".."
+    assert any(output["name"].endswith("up0001.png") for output in written["outputs"])
+    assert all(".." not in output["name"] for output in written["outputs"])
+    assert list((tmp_path / "attempts").iterdir()) == [folder]
+    assert list((scenes / name).iterdir()) == [blend]
+
+
+def test_progress_is_told(worker: Any, scenes: Path, tmp_path: Path) -> None:
+    # GIVEN a scene with 200 samples in tiles
+    worker.open(scenes / "tiles" / "tiles.blend")
+    # WHEN a frame renders
+    started, *progress, _, _ = worker.render(1, tmp_path / "1")
+    # THEN its samples and tiles are told on the way, about ten times a second at most
+    assert started == {"event": "started", "frame": 1}
+    assert {(event["event"], event["frame"]) for event in progress} == {("progress", 1)}
+    assert progress[-1]["samples"] == 200
+    assert any(event["tile"] and event["tiles"] == 4 for event in progress)
+    assert any(event["remaining_s"] for event in progress)
+    assert all(event["sample"] for event in progress[1:])  # Between tiles Cycles says 0.

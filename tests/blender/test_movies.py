@@ -2,31 +2,33 @@
 """A movie encoded out of frames that were rendered one by one is the movie that Blender would have written."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 DECODE = """
-import os, bpy
+import json, os, bpy
 scene = bpy.context.scene
 editor = scene.sequence_editor_create()
 strips = editor.strips if hasattr(editor, "strips") else editor.sequences
-movie = strips.new_movie("Movie", os.environ["MOVIE"], 1, 1, fit_method="ORIGINAL")
-clip = bpy.data.movieclips.load(os.environ["MOVIE"])
-scene.render.resolution_x, scene.render.resolution_y = clip.size
-scene.render.fps = round(clip.fps)
-scene.frame_end = movie.frame_final_duration
+scene.view_settings.view_transform = "Standard"
 settings = scene.render.image_settings
 settings.file_format, settings.color_mode, settings.color_depth = "PNG", "RGBA", os.environ["DEPTH"]
-scene.view_settings.view_transform = "Standard"
 for name in ("date", "time", "render_time", "filename"):
     setattr(scene.render, f"use_stamp_{name}", False)
-scene.render.filepath = os.environ["OUT"]
-bpy.ops.render.render(animation=True)
+for path, folder in json.loads(os.environ["MOVIES"]):
+    strip = strips.new_movie("Movie", path, 1, 1, fit_method="ORIGINAL")
+    clip = bpy.data.movieclips.load(path)
+    scene.render.resolution_x, scene.render.resolution_y = clip.size
+    scene.render.fps = round(clip.fps)
+    scene.frame_end = strip.frame_final_duration
+    scene.render.filepath = folder + "/"
+    bpy.ops.render.render(animation=True)
+    strips.remove(strip)
 """
-"""Blender itself takes a movie apart into PNGs."""
+"""Blender itself takes movies apart into PNGs."""
 
 DIFFER = """
 import json, os, bpy
@@ -38,14 +40,24 @@ print("DIFFERENCE", worst)
 """
 
 
+Decode = Callable[..., list[list[Path]]]
+
+
 @pytest.fixture
-def decoded(blender: Any, run_in_blender: Callable[..., Any], tmp_path: Path) -> Callable[..., dict[str, bytes]]:
-    def decode(movie: Path, depth: str = "8") -> dict[str, bytes]:
-        out = tmp_path / f"decoded-{len(list(tmp_path.iterdir()))}"
-        run_in_blender(blender, DECODE, MOVIE=str(movie), OUT=f"{out}/", DEPTH=depth)
-        return {path.name: path.read_bytes() for path in sorted(out.iterdir())}
+def decoded(blender: Any, run_in_blender: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Decode:
+    """The frames of movies as PNGs with `depth` bits a channel: for each movie the list of its files."""
+
+    def decode(*movies: Path, depth: int = 8) -> list[list[Path]]:
+        folders = [tmp_path_factory.mktemp("decoded") for _ in movies]
+        pairs = [(str(movie), str(folder)) for movie, folder in zip(movies, folders, strict=True)]
+        run_in_blender(blender, DECODE, MOVIES=json.dumps(pairs), DEPTH=str(depth))
+        return [sorted(folder.iterdir()) for folder in folders]
 
     return decode
+
+
+def contents(paths: Iterable[Path]) -> list[bytes]:
+    return [path.read_bytes() for path in paths]
 
 
 def render_movie(worker: Any, frames: Sequence[int], folder: Path) -> dict[str, str]:
@@ -65,7 +77,7 @@ def render_movie(worker: Any, frames: Sequence[int], folder: Path) -> dict[str, 
 
 @pytest.mark.parametrize("name", ["movie", "movie_edit"])
 def test_movie_is_what_blender_writes(
-    worker: Any, scenes: Path, plain_render: Callable[..., Path], decoded: Any, tmp_path: Path, name: str
+    worker: Any, scenes: Path, plain_render: Callable[..., Path], decoded: Decode, tmp_path: Path, name: str
 ) -> None:
     # GIVEN a scene whose output is a movie of lossless frames
     opened = worker.open(scenes / name / f"{name}.blend")
@@ -76,9 +88,9 @@ def test_movie_is_what_blender_writes(
     # THEN the movie has the name and every pixel of the one that `blender -b FILE -a` writes
     [plain] = (plain_render(name, None) / "out").iterdir()
     assert (output["directory"], output["name"]) == ("", plain.name)
-    theirs = decoded(plain)
+    ours, theirs = decoded(Path(output["path"]), plain)
     assert len(theirs) == opened["frame_end"]
-    assert decoded(Path(output["path"])) == theirs
+    assert contents(ours) == contents(theirs)
 
 
 def test_sound_and_alpha_are_what_blender_writes(
@@ -96,7 +108,7 @@ def test_sound_and_alpha_are_what_blender_writes(
 
 
 def test_more_than_eight_bits_survive(
-    worker: Any, blender: Any, run_in_blender: Any, scenes: Path, plain_render: Any, decoded: Any, tmp_path: Path
+    worker: Any, blender: Any, run_in_blender: Any, scenes: Path, plain_render: Any, decoded: Decode, tmp_path: Path
 ) -> None:
     if blender.version < (5,):
         pytest.skip("movies have had more than 8 bits since Blender 4.4")
@@ -108,12 +120,9 @@ def test_more_than_eight_bits_survive(
     [plain] = (plain_render("movie_deep", None) / "out").iterdir()
     assert output["name"] == plain.name
     assert (tmp_path / "1" / "0" / "frame_0001.png").read_bytes()[24] == 16
-    folders = []
-    for movie in (Path(output["path"]), plain):
-        pictures = decoded(movie, depth="16")
-        folders.append(max(tmp_path.glob("decoded-*"), key=lambda folder: folder.stat().st_mtime))
-        assert len(pictures) == 6
-    pairs = [[str(folder / f"{frame:04}.png") for folder in folders] for frame in range(1, 7)]
+    ours, theirs = decoded(Path(output["path"]), plain, depth=16)
+    assert len(ours) == len(theirs) == 6
+    pairs = [(str(one), str(other)) for one, other in zip(ours, theirs, strict=True)]
     printed = run_in_blender(blender, DIFFER, PAIRS=json.dumps(pairs)).stdout
     assert float(printed.split("DIFFERENCE ")[1].split()[0]) <= 1.5 / 1023
 
@@ -128,7 +137,7 @@ def test_more_than_eight_bits_survive(
     ],
 )
 def test_movie_of_any_frames(
-    worker: Any, scenes: Path, decoded: Any, tmp_path: Path, frames: list[int], name: str, shown: list[int]
+    worker: Any, scenes: Path, decoded: Decode, tmp_path: Path, frames: list[int], name: str, shown: list[int]
 ) -> None:
     # GIVEN a scene whose output is a movie
     worker.open(scenes / "movie" / "movie.blend")
@@ -136,7 +145,7 @@ def test_movie_of_any_frames(
     output = render_movie(worker, frames, tmp_path)
     # THEN it is named after their range, and shows them in order
     assert output["name"] == name
-    pictures = list(decoded(Path(output["path"])).values())
+    pictures = contents(*decoded(Path(output["path"])))
     assert len(pictures) == len(shown)
     assert [picture == pictures[0] for picture in pictures] == [frame == shown[0] for frame in shown]
 
@@ -153,7 +162,7 @@ def test_frames_after_the_movie(worker: Any, scenes: Path, tmp_path: Path) -> No
     assert Path(written["outputs"][0]["path"]).read_bytes() == before
 
 
-def test_a_stereo_movie_is_two(worker: Any, scenes: Path, plain_render: Any, decoded: Any, tmp_path: Path) -> None:
+def test_a_stereo_movie_is_two(worker: Any, scenes: Path, plain_render: Any, decoded: Decode, tmp_path: Path) -> None:
     # GIVEN a scene that writes a movie for each eye
     worker.open(scenes / "movie_stereo" / "movie_stereo.blend")
     pictures = []
@@ -166,5 +175,8 @@ def test_a_stereo_movie_is_two(worker: Any, scenes: Path, plain_render: Any, dec
     *_, written, _ = worker.until("closed")
     outputs = written["outputs"]
     # THEN these are the movies that Blender writes
-    theirs = {path.name: decoded(path) for path in (plain_render("movie_stereo", None) / "out").iterdir()}
-    assert {output["name"]: decoded(Path(output["path"])) for output in outputs} == theirs
+    theirs = sorted((plain_render("movie_stereo", None) / "out").iterdir())
+    assert [output["name"] for output in outputs] == [path.name for path in theirs]
+    left, right, *plain = decoded(*(Path(output["path"]) for output in outputs), *theirs)
+    assert [contents(left), contents(right)] == [contents(movie) for movie in plain]
+    assert contents(left) != contents(right)

@@ -15,11 +15,12 @@ class Failure(Exception):
 
 def opening_failure(error: str, version: str) -> Failure:
     """Why `bpy.ops.wm.open_mainfile` raised; `error` is its text, `version` this Blender's, as in 5.2.2."""
-    newer = re.search(r"saved by a newer version.*?(\d+\.\d+)|may be from a newer version|newer version", error)
+    newer = re.search(r"newer version(?:.*?\((\d+\.\d+))?", error)
     if newer:
-        saved_by = f"Blender {newer[1]}" if newer[1] else "a newer Blender"
+        wanted = f"Blender {newer[1]} or newer" if newer[1] else "a newer Blender"
         return Failure(
-            f"This file was saved by {saved_by} than the {version} that the node used: install that there.", fatal=True
+            f"This file is newer than the node's Blender {version}: install {wanted} there, then render again.",
+            fatal=True,
         )
     if "No such file" in error or "Permission denied" in error:
         return Failure("The node cannot read its copy of the file: save it again to send it anew.", fatal=True)

@@ -32,7 +32,7 @@ class Session:
         self._opened: tuple[str, str | None] | None = None
         self._encoding: bool | None = None
         self._frame: int | None = None
-        self._told = 0.0
+        self._told = 0.0  # seconds on the monotonic clock; 0: nothing yet of this command
         bpy.app.handlers.render_stats.append(persistent(lambda text, _: self._tell_progress(text)))
         bpy.app.handlers.render_write.append(persistent(lambda scene, _: self._tell_encoded(scene)))
 
@@ -43,7 +43,7 @@ class Session:
 
     def handle(self, command: dict[str, Any]) -> None:
         """Carry out one command. What an artist can do something about is told; anything else ends the worker."""
-        self._frame = command.get("frame")
+        self._frame, self._told = command.get("frame"), 0.0
         try:
             match command["command"]:
                 case "open":
@@ -112,7 +112,7 @@ class Session:
 
     def _tell_progress(self, text: str) -> None:
         progress = parse_stats(text)
-        if progress.counts:
+        if progress.counts and (progress.sample or not self._told):  # Between tiles, too, Cycles says sample 0.
             self._tell(self._frame, progress)
 
     def _tell_encoded(self, scene: bpy.types.Scene) -> None:

@@ -5,19 +5,25 @@ import argparse
 import json
 import platform
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
+import rich.console
+import rich.table
 
 from . import main as main_job
-from .measures import Measure, describe, report
+from .measures import Measure, report
 
 BENCHES: dict[str, Callable[[int], Iterable[Measure]]] = {"main": main_job.run}
 """Each takes the number of rounds and yields its measures as they are done."""
 
+VERDICTS = {True: "yes", False: "NO", None: ""}
+
 RESULTS = Path(__file__).with_name("results")
+
+errors = rich.console.Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def main() -> int:
@@ -27,11 +33,9 @@ def main() -> int:
         for name, bench in BENCHES.items():
             print(f"{name:10} {_summary(bench)}")
         return 0
-    measures = []
-    for measure in BENCHES[options.name](options.rounds):
-        print(describe(measure), flush=True)
-        measures.append(measure)
+    measures = list(_told(BENCHES[options.name](options.rounds)))
     result = report(options.name, measures)
+    _print_table(measures)
     if options.save:
         print(f"Kept in {_save(result, options.rounds)}")
     print(json.dumps(result))
@@ -49,6 +53,22 @@ def _parse() -> argparse.Namespace:
 def _summary(bench: Callable[..., object]) -> str:
     words = sys.modules[bench.__module__].__doc__ or ""
     return words.splitlines()[0]
+
+
+def _told(measures: Iterable[Measure]) -> Iterator[Measure]:
+    """Say on stderr how far it is: a bench takes minutes."""
+    for measure in measures:
+        errors.print(f"[dim]{measure.name}: {measure.detail or measure.why}[/dim]")
+        yield measure
+
+
+def _print_table(measures: Iterable[Measure]) -> None:
+    table = rich.table.Table("What", "Value", "Limit", "Holds", "Against")
+    for measure in measures:
+        value = "not measured" if measure.value is None else f"{measure.value:g} {measure.unit}"
+        limit = "" if measure.limit is None else f"{measure.limit:g}"
+        table.add_row(measure.name, value, limit, VERDICTS[measure.holds], measure.against)
+    rich.console.Console(highlight=False).print(table)
 
 
 def _save(result: dict[str, object], rounds: int) -> Path:

@@ -11,17 +11,22 @@ from server.blenders import WHEEL, Blender
 from tests.conftest import real_blenders
 
 from . import plain, scenes
-from .measures import Measure, ratio, side_by_side
+from .measures import Measure, side_by_side
 from .node import artist_at, fresh_node
 from .window import Marks, saving_artist, why_no_window
 
-SAVE_LIMIT_MS = 5.0
-ANIMATION_LIMIT = 1.1
-"""As the project's goals set them."""
-
-ANIMATION_FRAMES = 20
-
 COPYING = "copy the file, blender -b -f 1, copy the frame back"
+FRAMES = 20
+
+SAVE_POST = Measure("Longest gap of the main thread around save_post, 200 MB file", "ms", "a limit", limit=5.0)
+CTRL_S = Measure("Ctrl+S to thumbnail in the window, default cube, warm node", "ratio", COPYING)
+FIRST_SAVE = Measure("Save to thumbnail, default cube, first save after the node's start", "ratio", COPYING)
+NEXT_SAVE = Measure("Save to thumbnail, default cube, warm node", "ratio", COPYING)
+ANIMATION = Measure(
+    f"{FRAMES} frames 320x180, 16 samples, on a node that has just started", "ratio", "blender -b FILE -a", limit=1.1
+)
+FIGURES = (SAVE_POST, CTRL_S, FIRST_SAVE, NEXT_SAVE, ANIMATION)
+"""What is asked, and the limits that the project set itself."""
 
 
 def run(rounds: int) -> Iterator[Measure]:
@@ -29,87 +34,88 @@ def run(rounds: int) -> Iterator[Measure]:
     programs = [blender for blender in real_blenders() if blender.source != WHEEL]
     if not programs:
         why = "no Blender here that runs as a program: list executables in RELAY_TEST_BLENDERS"
-        yield Measure("main", "", "blender -b", why=why)
+        yield from (figure.missing(why) for figure in FIGURES)
     for blender in programs:
-        for measure in (save_post, ctrl_s_to_thumbnail, save_to_thumbnail, animation):
+        for measure in (save_post, ctrl_s, saves, animation):
             with tempfile.TemporaryDirectory(prefix="relay-bench-", ignore_cleanup_errors=True) as folder:
-                yield from measure(blender, Path(folder), rounds)
+                for figure in measure(blender, Path(folder), rounds):
+                    yield figure.with_blender(blender.name)
 
 
 def save_post(blender: Blender, folder: Path, rounds: int) -> Iterator[Measure]:
-    """How long the extension keeps the window's main thread from going on, at its longest, around one save."""
-    name, against = f"Longest gap of the main thread, save_post of a 200 MB file ({blender.name})", "5 ms"
+    """How long the extension keeps the window's main thread from going on, at its longest, in and after a save."""
     if why := why_no_window():
-        yield Measure(name, "ms", against, limit=SAVE_LIMIT_MS, why=why)
+        yield SAVE_POST.missing(why)
         return
     blend = scenes.heavy_shot(blender, folder / "shot")
     with fresh_node(blender, folder / "node") as node, saving_artist(blender, node, blend, folder) as artist:
-        saves = [artist.save() for _ in range(rounds)]
-    handler = statistics.median(_longest(marks, "handler") for marks in saves)
-    polls = statistics.median(_longest(marks, "poll") for marks in saves)
-    gaps = [max(_longest(marks, "handler"), _longest(marks, "poll")) for marks in saves]
+        saved = [artist.save() for _ in range(rounds)]
+    handler, poll = ([_longest(marks, what) for marks in saved] for what in ("handler", "poll"))
+    gaps = [max(each) for each in zip(handler, poll, strict=True)]
     detail = (
-        f"{rounds} times Ctrl+S in a window on a node: of each save the longest that the save_post handler or one of "
-        f"the timer's polls until the job was done took; medians: handler {handler:.2f}, longest poll {polls:.2f}; "
-        f"longest of all {max(gaps):.2f} ms"
+        f"median of {rounds} times Ctrl+S in a window on a node; a save's gap is the longest call of the save_post "
+        f"handler ({statistics.median(handler):.2f} ms) or of a timer's poll until the job is done "
+        f"({statistics.median(poll):.2f} ms); worst of all {max(gaps):.2f} ms"
     )
-    yield Measure(name, "ms", against, round(statistics.median(gaps), 3), SAVE_LIMIT_MS, detail)
+    yield SAVE_POST.measured(statistics.median(gaps), detail)
 
 
-def ctrl_s_to_thumbnail(blender: Blender, folder: Path, rounds: int) -> Iterator[Measure]:
-    """From the key to the panel, Blender's own saving included."""
-    name = f"Ctrl+S in the window to thumbnail in the panel, default cube, warm ({blender.name})"
+def ctrl_s(blender: Blender, folder: Path, rounds: int) -> Iterator[Measure]:
+    """From the moment Blender begins to save until its panel has the thumbnail."""
     if why := why_no_window():
-        yield Measure(name, "ratio", COPYING, why=why)
+        yield CTRL_S.missing(why)
         return
     (blend,) = scenes.default_cubes(blender, folder / "shot", 1)
     attempts = itertools.count()
+    saving: list[float] = []
+
+    def ours() -> float:
+        marks = artist.save()
+        began = marks["save"][0][0]
+        saving.append(marks["handler"][0][0] - began)
+        return marks["thumbnail"][0][0] - began
+
+    def theirs() -> float:
+        return plain.render_copy(blender, blend, folder / f"plain{next(attempts)}")
+
     with fresh_node(blender, folder / "node") as node, saving_artist(blender, node, blend, folder) as artist:
         artist.save()
-        times = side_by_side(
-            rounds,
-            lambda: _save_to_thumbnail(artist.save()),
-            lambda: plain.render_copy(blender, blend, folder / f"plain{next(attempts)}"),
-        )
-    yield ratio(name, COPYING, times)
+        times = side_by_side(rounds, ours, theirs)
+    share = statistics.median(saving)
+    yield CTRL_S.ratio(times, f"of ours {share:.3f} s are Blender's own saving, in a window that is drawn in software")
 
 
-def save_to_thumbnail(blender: Blender, folder: Path, rounds: int) -> Iterator[Measure]:
+def saves(blender: Blender, folder: Path, rounds: int) -> Iterator[Measure]:
     """From what save_post sends to the client to the client's event, on a node that has just started and once more."""
     files = iter(scenes.default_cubes(blender, folder / "shot", 3 * rounds))
-    times = []
+    first, following = [], []
     for number in range(rounds):
         here = folder / str(number)
         with fresh_node(blender, here) as node, artist_at(node, blender, here) as artist:
             cold, warm = (artist.thumbnail(next(files), here / "frames") for _ in range(2))
-        times.append((cold, warm, plain.render_copy(blender, next(files), here / "plain")))
-    for which, column in (("first save after the node's start", 0), ("warm", 1)):
-        name = f"Save to thumbnail, default cube, {which} ({blender.name})"
-        yield ratio(name, COPYING, [(each[column], each[2]) for each in times])
+        theirs = plain.render_copy(blender, next(files), here / "plain")
+        first.append((cold, theirs))
+        following.append((warm, theirs))
+    yield FIRST_SAVE.ratio(first)
+    yield NEXT_SAVE.ratio(following)
 
 
 def animation(blender: Blender, folder: Path, rounds: int) -> Iterator[Measure]:
-    """From handing the file over to the last frame in the artist's folder, on a node that has just started."""
-    blend = scenes.animation(blender, folder / "shot")
+    """From handing the file over to the last frame in the artist's folder, the start of the node's Blender included."""
+    blend = scenes.animation(blender, folder / "shot", FRAMES)
     attempts = itertools.count()
 
     def ours() -> float:
         here = folder / f"ours{next(attempts)}"
         with fresh_node(blender, here) as node, artist_at(node, blender, here) as artist:
-            return artist.frames(blend, here / "frames", f"1-{ANIMATION_FRAMES}", ANIMATION_FRAMES)
+            return artist.frames(blend, here / "frames", f"1-{FRAMES}", FRAMES)
 
     def theirs() -> float:
-        return plain.render_animation(blender, blend, folder / f"theirs{next(attempts)}", ANIMATION_FRAMES)
+        return plain.render_animation(blender, blend, folder / f"theirs{next(attempts)}", FRAMES)
 
-    name = f"{ANIMATION_FRAMES} frames, 320x180, 16 samples, on a node that has just started ({blender.name})"
-    yield ratio(name, "blender -b FILE -a", side_by_side(rounds, ours, theirs), ANIMATION_LIMIT)
+    yield ANIMATION.ratio(side_by_side(rounds, ours, theirs))
 
 
 def _longest(marks: Marks, what: str) -> float:
     """In milliseconds."""
     return max(ended - began for began, ended in marks[what]) * 1000
-
-
-def _save_to_thumbnail(marks: Marks) -> float:
-    """In seconds."""
-    return marks["thumbnail"][0][0] - marks["save"][0][0]

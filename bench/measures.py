@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One measured figure, and how people and programs are told of many. Pure."""
+"""One figure that is asked for, what was measured of it, and how people and programs are told. Pure."""
 
 import statistics
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 Timer = Callable[[], float]
@@ -12,15 +12,15 @@ Timer = Callable[[], float]
 
 @dataclass(frozen=True)
 class Measure:
-    """A figure beside what it was compared with; `value` None says that this machine could not measure it."""
+    """A figure beside what it is compared with: at first only asked for, then `measured`, or `missing` here."""
 
     name: str
     unit: str
     against: str
-    """What the figure was compared with, or what the limit is about."""
-    value: float | None = None
+    """What the figure is compared with."""
     limit: float | None = None
     """The highest value allowed; None where none was set."""
+    value: float | None = None
     detail: str = ""
     """What the value was made from, in words."""
     why: str = ""
@@ -31,14 +31,32 @@ class Measure:
         """Whether the limit is kept; None without a limit or a value."""
         return None if self.value is None or self.limit is None else self.value <= self.limit
 
+    def with_blender(self, version: str) -> "Measure":
+        """Return the same figure for one of several Blenders."""
+        return replace(self, name=f"{self.name}, Blender {version}")
+
+    def measured(self, value: float, detail: str) -> "Measure":
+        """Return the figure with its value."""
+        return replace(self, value=round(value, 3), detail=detail)
+
+    def ratio(self, times: Sequence[tuple[float, float]], note: str = "") -> "Measure":
+        """Return the figure with the median of the rounds' ratios, of (ours, theirs) in seconds."""
+        ours, theirs = (statistics.median(column) for column in zip(*times, strict=True))
+        detail = f"{ours:.3f} s against {theirs:.3f} s, medians of {len(times)} rounds"
+        value = statistics.median(mine / other for mine, other in times)
+        return self.measured(value, f"{detail}; {note}" if note else detail)
+
+    def missing(self, why: str) -> "Measure":
+        """Return the figure as one that cannot be had here."""
+        return replace(self, why=why)
+
     def as_json(self) -> dict[str, Any]:
         """Return the form in which programs read it."""
-        form: dict[str, Any] = {
-            "name": self.name, "value": self.value, "unit": self.unit, "against": self.against, "limit": self.limit,
-            "holds": self.holds,
-        }  # fmt: skip
         words = {"detail": self.detail, "why": self.why}
-        return form | {name: text for name, text in words.items() if text}
+        return {
+            "name": self.name, "value": self.value, "unit": self.unit, "against": self.against, "limit": self.limit,
+            "holds": self.holds, **{name: text for name, text in words.items() if text},
+        }  # fmt: skip
 
 
 def side_by_side(rounds: int, ours: Timer, theirs: Timer) -> list[tuple[float, float]]:
@@ -46,29 +64,6 @@ def side_by_side(rounds: int, ours: Timer, theirs: Timer) -> list[tuple[float, f
     return [(ours(), theirs()) for _ in range(rounds)]
 
 
-def ratio(name: str, against: str, times: Sequence[tuple[float, float]], limit: float | None = None) -> Measure:
-    """Return the median of the rounds' ratios of ours to theirs, from (ours, theirs) in seconds."""
-    ours, theirs = (statistics.median(column) for column in zip(*times, strict=True))
-    value = statistics.median(mine / other for mine, other in times)
-    detail = f"{ours:.3f} s against {theirs:.3f} s, medians of {len(times)} rounds"
-    return Measure(name, "ratio", against, round(value, 3), limit, detail)
-
-
 def report(bench: str, measures: Iterable[Measure]) -> dict[str, Any]:
     """Return what is printed as the last line."""
     return {"bench": bench, "measures": [measure.as_json() for measure in measures]}
-
-
-def describe(measure: Measure) -> str:
-    """Return two or three lines for people.
-
-    >>> print(describe(Measure("a frame", "ratio", "by hand", 0.25, 1.1, "1.000 s against 4.000 s")))
-    a frame: 0.25 ratio, limit 1.1: holds
-      against by hand
-      1.000 s against 4.000 s
-    """
-    verdict = {True: ": holds", False: ": MISSED", None: ""}[measure.holds]
-    limit = "" if measure.limit is None else f", limit {measure.limit:g}{verdict}"
-    figure = "not measured" if measure.value is None else f"{measure.value:g} {measure.unit}{limit}"
-    lines = [f"{measure.name}: {figure}", f"  against {measure.against}", f"  {measure.detail or measure.why}"]
-    return "\n".join(line for line in lines if line.strip())

@@ -20,9 +20,10 @@ scene.render.filepath = "//frames/shot_####"
 scene.cycles.samples, scene.cycles.use_denoising = SAMPLES, False
 scene.frame_end = FRAMES
 cube = bpy.data.objects["Cube"]
-cube.keyframe_insert("rotation_euler", frame=1)
-cube.rotation_euler.z = 3
-cube.keyframe_insert("rotation_euler", frame=20)
+if FRAMES > 1:
+    cube.keyframe_insert("rotation_euler", frame=1)
+    cube.rotation_euler.z = 3
+    cube.keyframe_insert("rotation_euler", frame=FRAMES)
 if BULK:
     image = bpy.data.images.new("bulk", 1, 1)
     image.pack(data=os.urandom(BULK), data_len=BULK)
@@ -40,10 +41,10 @@ def default_cubes(blender: Blender, folder: Path, count: int) -> list[Path]:
     return paths
 
 
-def animation(blender: Blender, folder: Path) -> Path:
-    """The cube turning: 20 frames of 320x180, 16 samples."""
+def animation(blender: Blender, folder: Path, frames: int) -> Path:
+    """The cube turning, 320x180, 16 samples."""
     path = folder / "turning.blend"
-    _make(blender, [path], SIZE=(320, 180), SAMPLES=16, FRAMES=20, BULK=0)
+    _make(blender, [path], SIZE=(320, 180), SAMPLES=16, FRAMES=frames, BULK=0)
     return path
 
 

@@ -27,6 +27,11 @@ _HIGH_WATER_MARK = 10_000
 """Messages queued for one client before sending fails. Transfers keep to 16 by their credit; this bounds the news."""
 
 
+NOT_UNDERSTOOD = (
+    f"The node runs Relay Render {VERSION} and does not understand this client: install the same version on both sides."
+)
+
+
 class Receiver(Protocol):
     """What the endpoint calls."""
 
@@ -35,6 +40,9 @@ class Receiver(Protocol):
 
     def on_message(self, session: Session, message: ClientMessage, payload: codec.Buffer) -> None:
         """A client has said something else. Raises ProtocolError for what makes no sense now."""
+
+    def on_end(self, session: Session) -> None:
+        """A client is gone."""
 
 
 class Endpoint:
@@ -132,10 +140,13 @@ class Endpoint:
         log.warning("%s: %s", session.name if session else routing_id.hex(), why)
         if session is not None:
             self._end(session, "dropped")
+        else:  # Perhaps a hello of a version that is not even read here.
+            self._send(routing_id, Refused(Refusal.VERSION, NOT_UNDERSTOOD, protocol=PROTOCOL, version=VERSION))
 
     def _end(self, session: Session, why: str) -> None:
         if self._sessions.pop(session.routing_id, None) is not None:
             log.info("%s left: %s", session.name, why)
+            self._receiver.on_end(session)
             session.close()
 
     async def _watch_silence(self) -> None:

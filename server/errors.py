@@ -20,5 +20,9 @@ class StoreTooNew(ServerError):
     """The data folder was written by a newer version of Relay Render: update this one, or choose another --data."""
 
 
+class StoreInUse(ServerError):
+    """Another node uses this data folder: end it, or choose another folder with --data."""
+
+
 class IllegalTransition(ServerError):
     """A job was about to take a step that its state does not allow: a bug."""

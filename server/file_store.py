@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The node's files: what artists sent, what is being rendered, and what waits to travel back.
 
-incoming/<digest>.<client>.part     an upload, resumable
-files/<digest>                      a complete, verified one
-jobs/<job>/source/<name>.blend      the same file under the artist's name (hard link, else copy)
-jobs/<job>/attempts/<position>-<n>  where one attempt at one task writes
-jobs/<job>/outputs/                 verified results
-jobs/<job>/preview.jpg, blender.log
+- incoming/<digest>.<client>.part: an upload, resumable
+- files/<digest>: a complete, verified one
+- jobs/<job>/source/<name>.blend: the same file under the artist's name (hard link, else copy)
+- jobs/<job>/attempts/<position>-<n>/: where one attempt at one task writes
+- jobs/<job>/outputs/: verified results
+- jobs/<job>/blender.log: Blender's own words
 """
 
 import errno
@@ -18,6 +18,7 @@ from pathlib import Path
 
 from addon.protocol import blendfile
 from addon.protocol.messages import JobSpec, Refusal
+from addon.protocol.paths import check_relative_name
 from addon.protocol.transfer import Incoming
 
 from . import pictures
@@ -115,6 +116,8 @@ class FileStore:
         self._outputs(spec.job).mkdir(exist_ok=True)
         try:
             link_or_copy(self.file(spec.digest), target)
+            sync(target)
+            sync(target.parent)
         except OSError as error:
             raise self.refusal(error, spec.size) from error
 
@@ -134,15 +137,18 @@ class FileStore:
         """Verify what an attempt wrote and put it among the job's outputs. Reads every byte: call it in a thread.
 
         The attempt's own copy stays until `drop_attempt`: Blender still reads it to make a preview. `for_movie`: the
-        scene's own pictures are not for the artist. Raises pictures.IncompletePicture, or OSError for a full disk.
+        scene's own pictures are not for the artist. Raises pictures.IncompletePicture, UnsafePath for a name
+        that cannot be sent, or OSError for a full disk.
         """
         kept = []
         for number, written in enumerate(files):
             pictures.verify(written.path)
             stored = f"{task.position}-{number}{written.path.suffix}"
-            size, digest = digest_of(written.path)
-            sync(written.path)
-            link_or_copy(written.path, self._outputs(task.job) / stored)
+            check_relative_name(written.name)
+            target = self._outputs(task.job) / stored
+            link_or_copy(written.path, target)
+            size, digest = digest_of(target)
+            sync(target)
             kind = PICTURE if for_movie and not written.directory else RESULT
             kept.append(NewOutput(written.directory, written.name, size, digest, stored, kind))
         sync(self._outputs(task.job))
@@ -151,10 +157,6 @@ class FileStore:
     def output(self, job: str, stored: str) -> Path:
         """Where a verified output lies."""
         return self._outputs(job) / stored
-
-    def preview(self, job: str) -> Path:
-        """Where the newest preview of a job lies."""
-        return self.job_folder(job) / "preview.jpg"
 
     def log(self, job: str) -> Path:
         """Where Blender's own words go."""
@@ -182,11 +184,16 @@ class Upload:
             self._hash.update(block)
         self.incoming = Incoming(size, self._file.tell())
 
-    def write(self, offset: int, payload: bytes | memoryview) -> None:
-        """Take a piece in. Raises OSError, or RemoteProtocolError for one that was not asked for."""
-        if self.incoming.accept(offset, len(payload)):
-            self._file.write(payload)
-            self._hash.update(payload)
+    def write(self, offset: int, payload: bytes | memoryview) -> bool:
+        """Take a piece in; False for one that is left over from an earlier request.
+
+        Raises OSError, or RemoteProtocolError for one that was not asked for.
+        """
+        if not self.incoming.accept(offset, len(payload)):
+            return False
+        self._file.write(payload)
+        self._hash.update(payload)
+        return True
 
     def finish(self) -> bool:
         """Put the complete file in its place, on disk for good; False when its bytes are not what was promised.

@@ -5,7 +5,7 @@ import asyncio
 import logging
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from addon.protocol.codec import Buffer
@@ -20,6 +20,7 @@ from addon.protocol.messages import (
     Grant,
     JobChanged,
     JobGone,
+    JobSpec,
     Offer,
     Piece,
     Ping,
@@ -51,6 +52,9 @@ log = logging.getLogger(__name__)
 
 NEWS_S = 0.1
 """A job's news go out at most this often: a sidebar is redrawn no faster, and a night of frames costs no bandwidth."""
+
+
+INTERNAL_ERROR = "The node made a mistake and could not do this: its log says what happened."
 
 
 class Handlers:
@@ -96,6 +100,11 @@ class Handlers:
         except RequestRefused as error:
             self._refuse(session, error, getattr(message, "job", ""))
 
+    def on_end(self, session: Session) -> None:
+        """Let others go on with what the session was sending."""
+        for digest in session.uploads:
+            self._wake_waiting(digest)
+
     async def close(self) -> None:
         """Let go of what is under way."""
         if self._news_timer is not None:
@@ -110,78 +119,84 @@ class Handlers:
     def _on_offer(self, session: Session, message: Offer, _: Buffer) -> None:
         if self.node.files.has(message.digest):
             self.endpoint.send(session, Stored(message.digest))
+        elif self._is_sent_by_another(session, message.digest):
+            session.waits_for.add(message.digest)
         else:
-            self._background.start(self._begin_upload(session, message))
+            self._answer(session, message.digest, self._begin_upload(session, message))
 
     async def _begin_upload(self, session: Session, message: Offer) -> None:
-        self._take_over(session, message.digest)
-        try:
-            upload = await asyncio.to_thread(
-                self.node.files.begin_upload, message.digest, session.hello.client, message.size
-            )
-        except RequestRefused as error:
-            self._refuse(session, error, message.digest)
-            return
+        upload = await asyncio.to_thread(
+            self.node.files.begin_upload, message.digest, session.hello.client, message.size
+        )
         session.uploads[message.digest] = upload
         if upload.incoming.complete:
             await self._finish_upload(session, upload)
         else:
             self.endpoint.send(session, Want(message.digest, *upload.incoming.restart()))
 
-    def _take_over(self, session: Session, digest: str) -> None:
-        """The newest connection of a client goes on with its upload; an older one, half dead, must not write to it."""
+    def _is_sent_by_another(self, session: Session, digest: str) -> bool:
+        """Whether another program of this artist is sending the same file; an older connection of this one is not."""
         for other in self.endpoint.sessions():
-            if other.hello.client == session.hello.client and digest in other.uploads:
-                other.uploads.pop(digest).close()
+            if other is session or other.hello.client != session.hello.client or digest not in other.uploads:
+                continue
+            if other.hello.process != session.hello.process:
+                return True
+            other.uploads.pop(digest).close()
+        return False
+
+    def _wake_waiting(self, digest: str) -> None:
+        """Another program's upload has ended, well or not: who waited for it offers the file again."""
+        for session in self.endpoint.sessions():
+            if digest in session.waits_for:
+                session.waits_for.discard(digest)
+                self._refuse(session, RequestRefused(Refusal.FILE_MISSING, "Offer the file again."), digest)
 
     def _on_withdraw(self, session: Session, message: Withdraw, _: Buffer) -> None:
         upload = session.uploads.pop(message.digest, None)
         if upload is not None:
             upload.close()
+            self._wake_waiting(message.digest)
 
     def _on_piece(self, session: Session, message: Piece, payload: Buffer) -> None:
         upload = session.uploads.get(message.transfer)
         if upload is None:  # Left over from an upload that was withdrawn or refused.
             return
         try:
-            upload.write(message.offset, payload)
+            is_next = upload.write(message.offset, payload)
         except OSError as error:
             del session.uploads[upload.digest]
             upload.close()
             self._refuse(session, self.node.files.refusal(error, upload.incoming.size), upload.digest)
+            self._wake_waiting(upload.digest)
+            return
+        if not is_next:
             return
         limit = upload.incoming.extend()
         if upload.incoming.complete:
-            self._background.start(self._finish_upload(session, upload))
+            self._answer(session, upload.digest, self._finish_upload(session, upload))
         elif limit is not None:
             self.endpoint.send(session, Grant(upload.digest, limit))
 
     async def _finish_upload(self, session: Session, upload: Upload) -> None:
-        del session.uploads[upload.digest]
         try:
             good = await asyncio.to_thread(upload.finish)
         except OSError as error:
             upload.close()
-            self._refuse(session, self.node.files.refusal(error, upload.incoming.size), upload.digest)
-            return
-        if good:
-            self.endpoint.send(session, Stored(upload.digest))
-        else:
-            text = "The file arrived damaged and is sent again."
-            self._refuse(session, RequestRefused(Refusal.FILE_MISSING, text), upload.digest)
+            raise self.node.files.refusal(error, upload.incoming.size) from error
+        finally:
+            session.uploads.pop(upload.digest, None)
+            self._wake_waiting(upload.digest)
+        if not good:
+            raise RequestRefused(Refusal.FILE_MISSING, "The file arrived damaged and is sent again.")
+        self.endpoint.send(session, Stored(upload.digest))
 
     # Jobs
 
     def _on_submit(self, session: Session, message: Submit, _: Buffer) -> None:
-        self._background.start(self._submit(session, message))
+        self._answer(session, message.spec.job, self._submit(session, message.spec))
 
-    async def _submit(self, session: Session, message: Submit) -> None:
-        try:
-            job = await self.node.submit(session.hello.client, message.spec)
-        except RequestRefused as error:
-            self._refuse(session, error, message.spec.job)
-            return
-        self._send_status(session, job)
+    async def _submit(self, session: Session, spec: JobSpec) -> None:
+        self._send_status(session, await self.node.submit(session.hello.client, spec))
 
     def _on_cancel(self, _: Session, message: Cancel, __: Buffer) -> None:
         self.node.cancel(self.node.job(message.job))
@@ -282,6 +297,20 @@ class Handlers:
     def _send_preview(self, session: Session, job: Job) -> None:
         if job.preview is not None:
             self.endpoint.send(session, Preview(job.id, job.preview[0]), job.preview[1])
+
+    def _answer(self, session: Session, about: str, work: Coroutine[Any, Any, None]) -> None:
+        """Do what a client asked beside the loop; whatever comes of it, the client gets an answer."""
+
+        async def see_to_it() -> None:
+            try:
+                await work
+            except RequestRefused as error:
+                self._refuse(session, error, about)
+            except Exception:
+                self._refuse(session, RequestRefused(Refusal.INTERNAL, INTERNAL_ERROR), about)
+                raise
+
+        self._background.start(see_to_it())
 
     def _refuse(self, session: Session, error: RequestRefused, about: str) -> None:
         log.warning("%s: refused %s: %s", session.name, about[:8], error)

@@ -16,7 +16,7 @@ from addon.protocol.codec import build
 from addon.protocol.frame_range import parse_frames
 from addon.protocol.messages import JobSpec, JobState, Output
 
-from .errors import StoreTooNew
+from .errors import StoreInUse, StoreTooNew
 from .jobs import Job, Task, TaskState
 
 MIGRATIONS = (
@@ -86,8 +86,9 @@ class JobStore:
     """The database of one node. Not thread-safe: the server's loop is its only user."""
 
     def __init__(self, path: Path) -> None:
-        """Open or create the database. Raises StoreTooNew."""
-        self._db = sqlite3.connect(path, isolation_level=None)
+        """Open or create the database. Raises StoreInUse or StoreTooNew."""
+        self._db = sqlite3.connect(path, isolation_level=None, timeout=0)
+        self._lock()
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
         self._db.execute("PRAGMA foreign_keys=ON")
@@ -231,10 +232,9 @@ class JobStore:
         return int(self._db.execute(query, (job,)).fetchone()[0])
 
     def pictures(self, job: str) -> list[tuple[int, str]]:
-        """Return (frame, stored) of the frames that a movie is made of, in order; the first picture of each frame."""
+        """Return (frame, stored) of the pictures that a movie is made of, in order; several a frame if it has views."""
         rows = self._db.execute(
-            "SELECT frame, stored FROM outputs WHERE job=? AND kind='picture' AND directory=''"
-            " GROUP BY position HAVING id=MIN(id) ORDER BY position",
+            "SELECT frame, stored FROM outputs WHERE job=? AND kind='picture' ORDER BY position, id",
             (job,),
         )
         return [(int(row[0]), str(row[1])) for row in rows]
@@ -262,6 +262,15 @@ class JobStore:
         movie = self._db.execute("SELECT state FROM tasks WHERE job=? AND frame IS NULL", (job.id,)).fetchone()
         job.movie = None if movie is None else TaskState(movie[0])
         job.undelivered = self.undelivered(job.id)
+
+    def _lock(self) -> None:
+        """Keep every other node out of this data folder until we end, however that is."""
+        try:
+            self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
+            self._db.execute("BEGIN EXCLUSIVE")
+            self._db.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            raise StoreInUse(StoreInUse.__doc__) from error
 
     def _migrate(self) -> None:
         version = int(self._db.execute("PRAGMA user_version").fetchone()[0])

@@ -9,23 +9,26 @@ server's loop; what reads whole files goes to a thread.
 import asyncio
 import dataclasses
 import errno
-import itertools
 import logging
+import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from addon.protocol.blendfile import NotABlend, TruncatedBlend
+from addon.protocol.errors import UnsafePath
 from addon.protocol.frame_range import parse_frames
 from addon.protocol.limits import PREVIEW_BYTES
 from addon.protocol.messages import JobSpec, JobState, Refusal
 
+from .attempts import OpenAttempts
 from .background import Background
 from .blenders import Blender, NoBlender, choose_blender
 from .errors import RequestRefused
 from .executors.base import (
     Assignment,
+    AttemptClosed,
     BlenderDied,
     Event,
     Executor,
@@ -37,7 +40,7 @@ from .executors.base import (
     Written,
 )
 from .file_store import FileStore
-from .job_store import JobStore
+from .job_store import JobStore, NewOutput
 from .jobs import MAX_ATTEMPTS, Job, Running, Task, TaskState
 from .pictures import IncompletePicture
 from .scheduler import IdleSlot, plan
@@ -84,13 +87,12 @@ class Node:
         self._assigned: dict[int, Assignment] = {}
         self._open_jobs: dict[int, str] = {}
         self._chosen: dict[str, Blender] = {}
-        self._readers: dict[Path, int] = {}
+        self._attempts = OpenAttempts()
         self._background = Background()
 
     async def start(self) -> None:
         """Tidy up after the last run and go on with what is queued."""
-        for old in self.store.finished_before(time.time() - KEEP_FINISHED_S):
-            self._drop(self._jobs[old])
+        self._drop_old()
         for job in list(self._jobs.values()):
             self._release(job)
         await asyncio.to_thread(self.files.sweep, set(self._jobs), self.store.needed_digests(), time.time())
@@ -121,6 +123,7 @@ class Node:
             return self._jobs[spec.job]
         if not self.files.has(spec.digest):
             raise RequestRefused(Refusal.FILE_MISSING, "The node does not have the file yet.")
+        self._drop_old()
         blender = await self._blender_for(spec)
         await asyncio.to_thread(self.files.prepare_job, spec)
         if spec.job in self._jobs:  # The same submission, said twice, while we were reading.
@@ -128,10 +131,10 @@ class Node:
         frames = parse_frames(spec.frames)
         job = Job(spec, owner, total=len(frames), blender=blender.name)
         job.frames[TaskState.PENDING] = len(frames)
-        self._supersede(job)
-        self.store.add(job, frames)
+        self._add(job, frames)
         self._jobs[job.id] = job
         self._chosen[job.id] = blender
+        self._supersede(job)  # After the newer one is in the books: its file may be the same.
         log.info("job %s: %s, frames %s, Blender %s", job.id[:8], spec.title, spec.frames, job.blender)
         self._audience.job_changed(job)
         self._schedule()
@@ -172,24 +175,33 @@ class Node:
         self._release(job)
         return job
 
+    def _drop_old(self) -> None:
+        for old in self.store.finished_before(time.time() - KEEP_FINISHED_S):
+            self._drop(self._jobs[old])
+
+    def _add(self, job: Job, frames: Sequence[int]) -> None:
+        """Book a job. Raises RequestRefused when the disk has no room for that."""
+        try:
+            self.store.add(job, frames)
+        except sqlite3.OperationalError as error:
+            raise self.files.refusal(OSError(errno.ENOSPC, str(error)), job.spec.size) from error
+
     # Running
 
     def _schedule(self) -> None:
         """Start what can start now."""
-        idle = [
-            IdleSlot(slot, self._open_jobs.get(slot))
-            for slot in range(self._executor.slots)
-            if slot not in self._assigned
-        ]
-        if idle:
-            for slot, task in plan(idle, itertools.islice(self._candidates(len(idle)), len(idle))):
-                self._run(slot, task)
+        while pairs := plan(self._idle_slots(), self._candidates()):
+            self._run(*pairs[0])  # One at a time: a task that cannot start may end its job, or make room for another's.
 
-    def _candidates(self, limit: int) -> Iterator[Task]:
+    def _idle_slots(self) -> list[IdleSlot]:
+        slots = range(self._executor.slots)
+        return [IdleSlot(slot, self._open_jobs.get(slot)) for slot in slots if slot not in self._assigned]
+
+    def _candidates(self) -> Iterator[Task]:
         for job in self._jobs.values():
             if job.finished or not (job.frames[TaskState.PENDING] or job.movie == TaskState.PENDING):
                 continue
-            for task in self.store.pending(job.id, limit):
+            for task in self.store.pending(job.id, self._executor.slots):
                 if task.frame is not None or job.frames[TaskState.DONE] == job.total:
                     yield task
 
@@ -204,6 +216,7 @@ class Node:
         self.store.set_task(task, TaskState.RENDERING)
         job.running[task.position] = Running(task, time.monotonic())
         self._assigned[slot] = assignment
+        self._attempts.use(assignment.folder, job.id)
         self._open_jobs[slot] = job.id
         state = JobState.RENDERING if task.frame is not None else JobState.ENCODING
         if job.state != state:
@@ -224,13 +237,16 @@ class Node:
         pictures = self.store.pictures(job.id)
         return dataclasses.replace(
             assignment,
-            frames=tuple(frame for frame, _ in pictures),
+            frames=tuple(dict.fromkeys(frame for frame, _ in pictures)),
             pictures=tuple(self.files.output(job.id, stored) for _, stored in pictures),
         )
 
     def _on_event(self, assignment: Assignment, event: Event) -> None:
+        if isinstance(event, AttemptClosed):
+            self._leave(assignment)
+            return
         job = self._jobs.get(assignment.task.job)
-        if job is None or (job.finished and not isinstance(event, PreviewMade)):
+        if job is None:
             return
         match event:
             case Opened():
@@ -238,10 +254,10 @@ class Node:
             case Progressed():
                 self._on_progress(job, assignment.task, event)
             case PreviewMade():
-                self._on_preview(job, assignment, event.path)
+                self._on_preview(job, assignment.task, event.path)
             case Written():
                 self._free_slot(assignment)
-                self._readers[assignment.folder] = 2  # We take its files over, and Blender makes a preview of them.
+                self._attempts.use(assignment.folder, job.id)
                 self._background.start(self._keep(job, assignment, event))
                 self._schedule()
             case TaskFailed():
@@ -270,15 +286,14 @@ class Node:
             running.remaining_s = event.remaining_s
             self._audience.job_changed(job)
 
-    def _on_preview(self, job: Job, assignment: Assignment, path: Path) -> None:
+    def _on_preview(self, job: Job, task: Task, path: Path) -> None:
         try:
             jpeg = path.read_bytes()
         except OSError as error:
             log.warning("a preview could not be read: %s", error)
             return
-        self._read(assignment.folder)
-        if assignment.task.frame is not None and len(jpeg) <= PREVIEW_BYTES:
-            job.preview = assignment.task.frame, jpeg
+        if task.frame is not None and len(jpeg) <= PREVIEW_BYTES:
+            job.preview = task.frame, jpeg
             self._audience.preview_made(job)
 
     async def _keep(self, job: Job, assignment: Assignment, event: Written) -> None:
@@ -287,27 +302,33 @@ class Node:
         for_movie = job.movie is not None and task.frame is not None
         try:
             outputs = await asyncio.to_thread(self.files.keep_outputs, task, event.files, for_movie)
-        except (IncompletePicture, OSError) as error:
-            if not job.finished:
-                self._on_not_kept(job, task, error)
-            return
+        except (IncompletePicture, UnsafePath, OSError) as error:
+            self._on_not_kept(job, task, error)
+        else:
+            self._on_kept(job, task, event.seconds, outputs)
         finally:
-            self._read(assignment.folder)
-        if job.finished:  # Cancelled or superseded while the files were being read.
+            self._leave(assignment)
+        self._schedule()
+
+    def _on_kept(self, job: Job, task: Task, seconds: float, outputs: Sequence[NewOutput]) -> None:
+        """Book a task's results; also for a job that was cancelled or failed meanwhile: what is rendered comes home."""
+        if job.id not in self._jobs or job.state == JobState.SUPERSEDED:
             return
         job.running.pop(task.position, None)
-        self.store.finish(task, event.seconds, outputs)
+        self.store.finish(task, seconds, outputs)
         self.store.refresh(job)
         self._settle(job)
         self._audience.outputs_ready(job)
-        self._schedule()
 
     def _on_not_kept(self, job: Job, task: Task, error: Exception) -> None:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if job.id not in self._jobs:
+            return
+        if isinstance(error, UnsafePath):
+            self._fail(job, task, f"{error} Change the output's name in the scene.", fatal=True)
+        elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             self._fail(job, task, "The node's disk is full: make room there and press Retry.", fatal=True)
         else:
             self._try_again(job, task, _sentence(error))
-        self._schedule()
 
     def _try_again(self, job: Job, task: Task, reason: str) -> None:
         """Put a task back that came to nothing through no fault it is known to have, or give it up."""
@@ -325,7 +346,7 @@ class Node:
         job.running.pop(task.position, None)
         self._count(job, task, TaskState.RENDERING, TaskState.FAILED)
         self.store.set_task(task, TaskState.FAILED, reason)
-        if fatal:
+        if fatal and not job.finished:
             self._end(job, JobState.FAILED, reason)
         else:
             self._settle(job)
@@ -333,7 +354,7 @@ class Node:
     def _settle(self, job: Job) -> None:
         """Close a job that has nothing left to do."""
         failed = job.frames[TaskState.FAILED]
-        if job.frames[TaskState.PENDING] or job.frames[TaskState.RENDERING]:
+        if job.finished or job.frames[TaskState.PENDING] or job.frames[TaskState.RENDERING]:
             self._audience.job_changed(job)
         elif failed:
             first = self.store.first_reason(job.id)
@@ -364,7 +385,7 @@ class Node:
     def _supersede(self, newer: Job) -> None:
         for job in list(self._jobs.values()):
             same = newer.spec.group and (job.owner, job.spec.group) == (newer.owner, newer.spec.group)
-            if same and not job.finished:
+            if same and job is not newer and not job.finished:
                 self._end(job, JobState.SUPERSEDED, "A newer save took its place.")
 
     # Books
@@ -382,12 +403,15 @@ class Node:
             job.frames[before] -= 1
             job.frames[after] += 1
 
-    def _read(self, folder: Path) -> None:
-        """One of an attempt's readers has finished; after the last one its folder goes."""
-        self._readers[folder] = self._readers.get(folder, 1) - 1
-        if self._readers[folder] <= 0:
-            del self._readers[folder]
-            self.files.drop_attempt(folder)
+    def _leave(self, assignment: Assignment) -> None:
+        """Blender, or we, have finished with an attempt's folder; after the last of us it goes."""
+        if self._attempts.leave(assignment.folder):
+            self.files.drop_attempt(assignment.folder)
+            job = self._jobs.get(assignment.task.job)
+            if job is None:
+                self.files.drop_job(assignment.task.job)
+            else:
+                self._release(job)
 
     def _free_slot(self, assignment: Assignment) -> None:
         for slot, assigned in list(self._assigned.items()):
@@ -407,7 +431,8 @@ class Node:
     def _drop(self, job: Job) -> None:
         self.store.forget(job.id)
         del self._jobs[job.id]
-        self.files.drop_job(job.id)
+        if not self._attempts.any_of(job.id):
+            self.files.drop_job(job.id)
         self._release_file(job.spec.digest)
         self._audience.job_gone(job)
 
@@ -431,6 +456,7 @@ class Node:
         if job.blender != blender.name:
             job.blender = blender.name
             self.store.update(job)
+        self.files.prepare_job(job.spec)
         self._chosen[job.id] = blender
         return blender
 

@@ -46,6 +46,8 @@ class Session:
     """When it last said something, seconds on the loop's clock."""
     uploads: dict[str, Upload] = field(default_factory=dict)
     """By digest."""
+    waits_for: set[str] = field(default_factory=set)
+    """Digests that another program of the same artist is sending."""
     downloads: dict[str, Download] = field(default_factory=dict)
     """By output."""
     announced: dict[str, set[str]] = field(default_factory=dict)

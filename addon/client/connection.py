@@ -58,6 +58,7 @@ class Connection:
         self._socket: zmq.asyncio.Socket | None = None
         self._monitor: zmq.asyncio.Socket | None = None
         self._address: Address | None = None
+        self._address_error = ""
         self._address_changed = asyncio.Event()
         self._news = News(State.NONE, None, None, "")
 
@@ -75,7 +76,13 @@ class Connection:
         """Talk to this node from now on; None: to nobody."""
         if address != self._address or self._news.state == State.REFUSED:
             self._address = address
+            self._address_error = ""
             self._address_changed.set()
+
+    def refuse(self, sentence: str) -> None:
+        """Talk to nobody, since what the artist typed is no address."""
+        self._address, self._address_error = None, sentence
+        self._address_changed.set()
 
     def send(self, message: ClientMessage, payload: codec.Buffer | None = None) -> None:
         """Queue a message. Without a connection it is dropped: whoever sends starts anew when there is one."""
@@ -92,10 +99,14 @@ class Connection:
                 await self._serve_address()
         finally:
             self._close_socket()
-            self._context.term()
+            self._context.destroy(linger=0)
 
     async def _serve_address(self) -> None:
         """Talk to the current address until it changes."""
+        if self._address_error:
+            self._tell(State.REFUSED, None, self._address_error)
+            await self._address_changed.wait()
+            return
         if self._address is None:
             self._tell(State.NONE, None, "No node yet: type its address in the preferences.")
             await self._address_changed.wait()
@@ -105,12 +116,13 @@ class Connection:
         try:
             while not changed.done():
                 talk = asyncio.create_task(self._talk(self._address))
-                await asyncio.wait({talk, changed}, return_when=asyncio.FIRST_COMPLETED)
-                if not talk.done():
+                try:
+                    await asyncio.wait({talk, changed}, return_when=asyncio.FIRST_COMPLETED)
+                finally:
                     talk.cancel()
-                await asyncio.gather(talk, return_exceptions=True)
-                self._close_socket()
-                if talk.done() and not talk.cancelled() and (error := talk.exception()) is not None:
+                    await asyncio.gather(talk, return_exceptions=True)
+                    self._close_socket()
+                if not talk.cancelled() and (error := talk.exception()) is not None:
                     raise error
         finally:
             changed.cancel()
@@ -190,7 +202,7 @@ class Connection:
             self._monitor.close()
             self._socket.close()
             self._socket = self._monitor = None
-        if self.connected:
+        if self.connected and self._address is not None:
             self._tell(State.CONNECTING, None, f"Connecting to {self._address} again.")
 
     def _tell(self, state: State, welcome: Welcome | None, text: str) -> None:

@@ -105,7 +105,7 @@ class Deliveries:
         if await asyncio.to_thread(_is_there, path, output):  # Only the acknowledgement was lost.
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.{output.output}-{output.job[:8]}.part")
+        part = path.with_name(f".relay-{output.job[:8]}-{output.output}.part")  # However long its own name is.
         fetch = await asyncio.to_thread(_Fetch, part, output, self._send)
         self._open[output.output] = fetch
         try:

@@ -5,10 +5,11 @@ The node names directories as the .blend does, and it is not trusted with more: 
 Blender declared lead elsewhere; any other becomes a folder below the job's own.
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..protocol.paths import check_relative_name, safe_component
+from ..protocol.paths import check_relative_name, portable_name, safe_component
 
 
 def destination(folder: Path, targets: Mapping[str, str], directory: str, name: str) -> Path:
@@ -17,6 +18,8 @@ def destination(folder: Path, targets: Mapping[str, str], directory: str, name: 
     Raises UnsafePath for a name that would not stay below its folder.
     """
     check_relative_name(name)
+    if os.name == "nt":
+        name = portable_name(name)
     if not directory:
         return folder / name
     if directory in targets:

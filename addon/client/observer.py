@@ -28,7 +28,7 @@ class Observer:
         self._failure = ""
         self._complete = False
         self._changed = asyncio.Event()
-        hello = Hello(PROTOCOL, VERSION, uuid.uuid4().hex, platform.node(), Scope.ALL)
+        hello = Hello(PROTOCOL, VERSION, uuid.uuid4().hex, uuid.uuid4().hex, platform.node(), Scope.ALL)
         self._connection = Connection(hello, self._on_news, self._on_message)
 
     @classmethod

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import platform
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 
 from ..protocol.address import InvalidAddress, parse_address
 from ..protocol.codec import Buffer
-from ..protocol.errors import InvalidFrames
+from ..protocol.errors import InvalidFrames, ProtocolError
 from ..protocol.frame_range import parse_frames
 from ..protocol.messages import (
     FINISHED,
@@ -89,7 +90,9 @@ class Client:
         self._known: set[str] = set()
         self._changed: dict[str, _Job] = {}
         self._news_timer: asyncio.Handle | None = None
-        hello = Hello(PROTOCOL, VERSION, client_id(data), platform.node(), Scope.OWN)
+        self._lane = asyncio.Lock()
+        """One file is sent after the other: jobs reach the node in the order in which they were ordered."""
+        hello = Hello(PROTOCOL, VERSION, client_id(data), uuid.uuid4().hex, platform.node(), Scope.OWN)
         self._connection = Connection(hello, self._on_news, self._on_message)
         self._deliveries = Deliveries(self._connection.send, self._locate, self._on_delivered, self._on_trouble)
         self._on: dict[type, Callable[[Any, Buffer], None]] = {
@@ -128,9 +131,7 @@ class Client:
         try:
             self._connection.configure(parse_address(address) if address.strip() else None)
         except InvalidAddress as error:
-            self._connection.configure(None)
-            self._tell({"event": "connection", "state": "refused", "address": address, "node": "", "version": "",
-                        "blenders": [], "text": str(error)})  # fmt: skip
+            self._connection.refuse(str(error))
 
     def render(self, order: Order) -> None:
         """Have a file rendered; a job that is known already is not taken twice."""
@@ -151,10 +152,12 @@ class Client:
         known = self._jobs.get(job)
         if known is None or known.entry.end:
             return
-        if known.entry.accepted:
+        if not known.entry.accepted:
+            self._end(known, "cancelled", "Cancelled.")
+        elif self._is_at_hand(known):
             self._connection.send(Cancel(job))
         else:
-            self._end(known, "cancelled", "Cancelled.")
+            self._end(known, "cancelled", f"Cancelled; the node at {known.entry.address} hears of it when it is there.")
 
     def retry(self, job: str) -> None:
         """Render what failed again."""
@@ -198,9 +201,13 @@ class Client:
         job.task = asyncio.get_running_loop().create_task(self._bring(job, job.submission))
 
     async def _bring(self, job: _Job, submission: Submission) -> None:
+        if self._lane.locked():
+            submission.progress.text = "Waits for the file before it."
         try:
-            await submission.run()
-        except (CannotRead, JobRefused) as error:
+            async with self._lane:
+                submission.progress.text = ""
+                await submission.run()
+        except (CannotRead, JobRefused, ProtocolError) as error:
             self._end(job, "failed", str(error))
         except OSError as error:
             self._end(job, "failed", f"{job.entry.order.blend} cannot be read: {error.strerror}.")
@@ -214,9 +221,13 @@ class Client:
         self._collect(job)
 
     def _collect(self, job: _Job) -> None:
-        welcome = self._connection.news.welcome
-        if welcome is not None and job.entry.node == welcome.id:
+        if self._is_at_hand(job):
             self._connection.send(Collect(job.entry.job))
+
+    def _is_at_hand(self, job: _Job) -> bool:
+        """Whether the node that has the job is the one that we are connected to."""
+        welcome = self._connection.news.welcome
+        return welcome is not None and job.entry.node == welcome.id and not job.entry.end
 
     def _supersede(self, newer: Order) -> None:
         """Close the earlier saves of the file that the node does not have yet; those that it has, it closes itself."""
@@ -306,19 +317,18 @@ class Client:
 
     def _on_ready(self, _: Ready, __: Buffer) -> None:
         """The node has named all jobs that it knows: what it accepted and did not name now, it has lost."""
-        welcome = self._connection.news.welcome
         for job in list(self._jobs.values()):
-            if welcome is not None and job.entry.node == welcome.id and job.entry.job not in self._known:
+            if self._is_at_hand(job) and job.entry.job not in self._known:
                 self._on_gone(job.entry.job)
 
     def _on_gone(self, name: str) -> None:
         job = self._jobs.get(name)
-        if job is None or not job.entry.accepted:
+        if job is None or not self._is_at_hand(job):
             return
         if job.over:
             self._forget(job)
         else:
-            job.entry.node = ""
+            job.entry.node, job.status = "", None
             self._end(job, "failed", "The node does not know this job any more: press Retry to send it again.")
 
     def _on_preview(self, message: Preview, payload: Buffer) -> None:

@@ -74,6 +74,8 @@ def _text(entry: Entry, status: JobStatus | None, upload: Progress | None, state
         return entry.text
     if status is not None:
         return status.text or _plain_text(entry, status, state)
+    if entry.accepted:
+        return f"Waits for the node at {entry.address}, which has this job."
     if upload is not None and upload.text:
         return upload.text
     return "Sending the file." if state == "uploading" else "Waits for the node."

@@ -6,12 +6,12 @@ import re
 from .errors import InvalidFrames
 
 MAX_FRAME = 1_048_574
-"""Blender's own largest frame number (MAXFRAME in DNA_scene_types.h)."""
+"""Blender's own largest frame number (MAXFRAME in DNA_scene_types.h); its smallest that is rendered is 0."""
 
 MAX_FRAMES = 100_000
 """Frames in one job: 69 minutes of film at 24 frames/s; a longer list is nearly always a slip of the finger."""
 
-_PART = re.compile(r"(-?\d{1,9})(?:-(-?\d{1,9})(?:x(\d{1,9}))?)?\Z")
+_PART = re.compile(r"(\d{1,9})(?:-(\d{1,9})(?:x(\d{1,9}))?)?\Z")
 
 
 def parse_frames(text: str) -> tuple[int, ...]:
@@ -52,7 +52,7 @@ def _parse_part(part: str) -> range:
         raise InvalidFrames(f"{part!r} runs backwards: write {last}-{first}.")
     if step < 1:
         raise InvalidFrames(f"{part!r} has a step of zero: write 1 or more behind the x.")
-    if max(abs(first), abs(last)) > MAX_FRAME:
+    if last > MAX_FRAME:
         raise InvalidFrames(f"{part!r} is beyond frame {MAX_FRAME:,}, the last one that Blender has.")
     return range(first, last + 1, step)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from .frame_range import parse_frames
 from .limits import MAX_FILE_BYTES
-from .paths import check_relative_name
+from .paths import check_component, check_relative_name
 
 _ID = re.compile(r"[0-9a-f]{32}\Z")
 _MAX_TEXT = 1000
@@ -46,11 +46,11 @@ class Refusal(enum.StrEnum):
     HELLO_FIRST = "hello-first"
     FILE_MISSING = "file-missing"
     BAD_FILE = "bad-file"
-    BAD_JOB = "bad-job"
     NO_BLENDER = "no-blender"
     UNKNOWN_JOB = "unknown-job"
     DISK_FULL = "disk-full"
     STORAGE = "storage"
+    INTERNAL = "internal"
 
 
 # Both ways
@@ -95,16 +95,21 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """First message of every connection. `client` names the installation, `host` the machine, for people."""
+    """First message of every connection."""
 
     protocol: int
     version: str
     client: str
+    """The installation, whose jobs these are; 32 hexadecimal digits."""
+    process: str
+    """The running program: of two connections of one process the older is dead; 32 hexadecimal digits."""
     host: str
+    """The machine's name, for people."""
     scope: Scope = Scope.OWN
 
     def __post_init__(self) -> None:
         _check_id(self.client)
+        _check_id(self.process)
         _check_text(self.version, self.host)
 
 
@@ -162,7 +167,7 @@ class JobSpec:
         _check_id(self.digest)
         _check_text(self.title, self.scene or "", self.group)
         _check(0 < self.size <= MAX_FILE_BYTES, "size of a file")
-        _check("/" not in check_relative_name(self.blend), "name of a .blend")
+        check_component(self.blend)
         parse_frames(self.frames)
 
 

@@ -7,8 +7,8 @@ import unicodedata
 
 from .errors import UnsafePath
 
-MAX_COMPONENT_BYTES = 240
-"""Length of one file name in UTF-8: ext4, APFS and NTFS take 255; the rest is left for a temporary suffix."""
+MAX_COMPONENT_BYTES = 255
+"""Length of one file name in UTF-8 that ext4, APFS and NTFS take."""
 
 MAX_NAME_BYTES = 1024
 """Length of a whole relative name, a quarter of Linux's PATH_MAX."""
@@ -38,16 +38,28 @@ def split_pattern(pattern: str) -> tuple[str, str]:
 
 
 def check_relative_name(name: str) -> str:
-    """Return `name` if it is a relative path with slashes that every system can hold below a folder.
+    """Return `name` if it is a relative path with slashes that stays below its folder on the system that runs this.
 
-    Raises UnsafePath for anything that could leave that folder or mean something else there: absolute paths, ``..``,
-    drive letters, device names of Windows, control characters, names that end in a dot or a space.
+    What only Windows cannot hold (``shot: 1.png``) is fine elsewhere; there, `portable_name` makes it fit. Raises
+    UnsafePath for absolute paths, ``..``, backslashes and control characters.
     """
     if not name or len(name.encode("utf-8", "surrogatepass")) > MAX_NAME_BYTES:
-        raise UnsafePath(f"A file name of {len(name)} characters cannot be stored.")
+        raise UnsafePath(f"A file name of {len(name)} characters cannot be sent.")
     for component in name.split("/"):
         _check_component(component, name)
     return name
+
+
+def check_component(name: str) -> str:
+    """Return `name` if every system can hold it as one file. Raises UnsafePath."""
+    if not name or name != safe_component(name, ""):
+        raise UnsafePath(f"The file name {name!r} cannot be stored on every system.")
+    return name
+
+
+def portable_name(name: str) -> str:
+    """Return a relative name with each component made into one that every system can hold."""
+    return "/".join(safe_component(component, "_") for component in name.split("/"))
 
 
 def safe_component(text: str, fallback: str) -> str:
@@ -57,21 +69,16 @@ def safe_component(text: str, fallback: str) -> str:
         for character in unicodedata.normalize("NFC", text)
     )
     kept = kept.encode("utf-8", "ignore")[:MAX_COMPONENT_BYTES].decode("utf-8", "ignore").rstrip(". ").lstrip(" ")
-    if kept.split(".")[0].upper() in _WINDOWS_DEVICES:
+    if kept.split(".")[0].rstrip(" ").upper() in _WINDOWS_DEVICES:
         kept = f"_{kept}"
     return kept if kept.strip(".") else fallback
 
 
 def _check_component(component: str, name: str) -> None:
-    reserved = component.split(".", maxsplit=1)[0].rstrip(" ").upper() in _WINDOWS_DEVICES
-    if (
-        component in ("", ".", "..")
-        or component[-1] in ". "
-        or reserved
-        or len(component.encode("utf-8", "surrogatepass")) > MAX_COMPONENT_BYTES
-        or any(character in _FORBIDDEN_CHARACTERS or _is_control(character) for character in component)
-    ):
-        raise UnsafePath(f"The file name {name!r} cannot be stored on every system, so it is refused.")
+    too_long = len(component.encode("utf-8", "surrogatepass")) > MAX_COMPONENT_BYTES
+    odd = any(character == "\\" or _is_control(character) for character in component)
+    if component in ("", ".", "..") or too_long or odd:
+        raise UnsafePath(f"The file name {name!r} cannot be sent.")
 
 
 def _is_control(character: str) -> bool:

@@ -88,7 +88,12 @@ class BlenderDied:
     """The end of what it printed."""
 
 
-Event = Opened | Progressed | Written | PreviewMade | TaskFailed | BlenderDied
+@dataclass(frozen=True, slots=True)
+class AttemptClosed:
+    """Nothing writes to the assignment's folder any more: it may be deleted."""
+
+
+Event = Opened | Progressed | Written | PreviewMade | TaskFailed | BlenderDied | AttemptClosed
 Listener = Callable[[Assignment, Event], None]
 
 
@@ -100,13 +105,14 @@ class Executor(abc.ABC):
 
     @abc.abstractmethod
     def run(self, slot: int, assignment: Assignment) -> None:
-        """Start a task on an idle slot; the listener hears how it goes, at the end Written, TaskFailed or
-        BlenderDied.
+        """Start a task on an idle slot.
+
+        The listener hears how it goes, at the end Written, TaskFailed or BlenderDied; and last of all AttemptClosed.
         """
 
     @abc.abstractmethod
     def stop(self, slot: int) -> None:
-        """End what the slot does, now; the listener hears nothing more of its assignment."""
+        """End what the slot does, now; the listener hears nothing more of its assignment but AttemptClosed."""
 
     @abc.abstractmethod
     async def close(self) -> None:

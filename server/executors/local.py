@@ -9,6 +9,7 @@ from pathlib import Path
 from ..blenders import Blender
 from .base import (
     Assignment,
+    AttemptClosed,
     BlenderDied,
     Event,
     Executor,
@@ -62,13 +63,15 @@ class _Slot:
         self._blender: Blender | None = None
         self._opened: tuple[Path, str | None] | None = None
         self._assignment: Assignment | None = None
-        self._written: Assignment | None = None
+        self._begun: dict[WorkerProcess, list[Assignment]] = {}
+        """What each Blender has been told to do and may still write for, the oldest first."""
         self._idle_timer: asyncio.TimerHandle | None = None
         self._on_event: dict[str, Callable[[Line], None]] = {
             "opened": self._on_opened,
             "progress": self._on_progress,
             "written": self._on_written,
             "preview": self._on_preview,
+            "closed": self._on_closed,
             "failed": self._on_failed,
         }
 
@@ -79,12 +82,11 @@ class _Slot:
     def run(self, assignment: Assignment) -> None:
         assert self._assignment is None, "the slot is busy"
         self._stop_idle_timer()
-        self._assignment = assignment
-        if self._worker is None or self._blender != assignment.blender:
+        if self._blender != assignment.blender:
             self.end()
-            self._assignment = assignment
-            if not self._start(assignment.blender):
-                return
+        self._assignment = assignment
+        if self._worker is None and not self._start(assignment.blender):
+            return
         assert self._worker is not None
         self._worker.log_to(assignment.log)
         if self._opened == (assignment.blend, assignment.scene):
@@ -96,23 +98,28 @@ class _Slot:
     def end(self) -> WorkerProcess | None:
         """Kill the Blender; returns it, so that its end can be waited for."""
         self._stop_idle_timer()
-        worker = self._worker
+        worker, assignment = self._worker, self._assignment
+        self._worker = self._blender = self._opened = self._assignment = None
         if worker is not None:
             worker.kill()
-        self._worker = self._blender = self._opened = self._assignment = self._written = None
+        if assignment is not None and not self._has_begun(assignment):
+            self._listener(assignment, AttemptClosed())
         return worker
 
     def _start(self, blender: Blender) -> bool:
         try:
-            self._worker = WorkerProcess([*blender.command, str(WORKER_SCRIPT)], self._on_line, self._on_exit)
+            worker = WorkerProcess([*blender.command, str(WORKER_SCRIPT)], self._on_line, lambda: self._on_exit(worker))
         except OSError as error:
-            self._finish(TaskFailed(f"{blender.source} cannot be started: {error.strerror}.", fatal=True))
+            failure = TaskFailed(f"{blender.source} cannot be started: {error.strerror}.", fatal=True)
+            asyncio.get_running_loop().call_soon(self._finish, failure)  # Not while the caller still books the start.
             return False
-        self._blender = blender
+        self._worker, self._blender = worker, blender
+        self._begun[worker] = []
         return True
 
     def _send_task(self) -> None:
         assert self._assignment is not None and self._worker is not None
+        self._begun[self._worker].append(self._assignment)
         task, folder = self._assignment.task, str(self._assignment.folder)
         if task.frame is not None:
             self._worker.send({"command": "render", "frame": task.frame, "folder": folder})
@@ -143,21 +150,30 @@ class _Slot:
         files = tuple(
             WrittenFile(output["directory"], output["name"], Path(output["path"])) for output in line["outputs"]
         )
-        self._written = self._assignment
         self._finish(Written(float(line["seconds"]), files))
 
     def _on_preview(self, line: Line) -> None:
-        if self._written is not None:
-            self._listener(self._written, PreviewMade(Path(line["path"])))
+        assert self._worker is not None
+        self._listener(self._begun[self._worker][0], PreviewMade(Path(line["path"])))
+
+    def _on_closed(self, _: Line) -> None:
+        assert self._worker is not None
+        self._listener(self._begun[self._worker].pop(0), AttemptClosed())
 
     def _on_failed(self, line: Line) -> None:
         self._finish(TaskFailed(str(line["reason"]), bool(line.get("fatal"))))
 
-    def _on_exit(self) -> None:
-        words = self._worker.last_words if self._worker else ""
-        self._worker = self._blender = self._opened = self._written = None
-        log.warning("a Blender ended by itself")
-        self._finish(BlenderDied(words))
+    def _on_exit(self, worker: WorkerProcess) -> None:
+        begun = self._begun.pop(worker)
+        if worker is self._worker:  # Else it was killed.
+            log.warning("a Blender ended by itself")
+            self._worker = self._blender = self._opened = None
+            self._finish(BlenderDied(worker.last_words))
+        for assignment in begun:
+            self._listener(assignment, AttemptClosed())
+
+    def _has_begun(self, assignment: Assignment) -> bool:
+        return any(assignment in begun for begun in self._begun.values())
 
     def _tell(self, event: Event) -> None:
         if self._assignment is not None:
@@ -165,9 +181,12 @@ class _Slot:
 
     def _finish(self, event: Event) -> None:
         assignment, self._assignment = self._assignment, None
+        self._stop_idle_timer()
         self._idle_timer = asyncio.get_running_loop().call_later(IDLE_S, self.end)
         if assignment is not None:
             self._listener(assignment, event)
+            if not self._has_begun(assignment):
+                self._listener(assignment, AttemptClosed())
 
     def _stop_idle_timer(self) -> None:
         if self._idle_timer is not None:

@@ -67,7 +67,7 @@ class WorkerProcess:
             log.debug("Blender %d is gone, command dropped", self.pid)
 
     def kill(self) -> None:
-        """End Blender and all its children now; no callback comes any more."""
+        """End Blender and all its children now; no line comes any more, and on_exit when it is gone."""
         self._killed = True
         kill_tree(self.pid)
 
@@ -86,7 +86,7 @@ class WorkerProcess:
             self._call(self._deliver, line)
         self._chatter.join()
         self._process.wait()
-        self._call(self._deliver_exit)
+        self._call(self._on_exit)
 
     def _read_chatter(self) -> None:
         assert self._process.stderr is not None
@@ -98,10 +98,6 @@ class WorkerProcess:
     def _deliver(self, line: Line) -> None:
         if not self._killed:
             self._on_line(line)
-
-    def _deliver_exit(self) -> None:
-        if not self._killed:
-            self._on_exit()
 
     def _call(self, function: Callable[..., None], *arguments: object) -> None:
         try:

@@ -27,7 +27,7 @@ def test_only_declared_directories_lead_out_of_the_folder(directory: str, name: 
     assert destination(OUT, TARGETS, directory, name) == Path(path)
 
 
-@pytest.mark.parametrize("name", ["../x.png", "/etc/passwd", "a/../../x", "C:/x.png"])
+@pytest.mark.parametrize("name", ["../x.png", "/etc/passwd", "a/../../x", "a\\x.png"])
 def test_names_that_leave_their_folder_are_refused(name: str) -> None:
     for directory in ("", "//passes/", "//other/"):
         with pytest.raises(UnsafePath):

@@ -15,6 +15,7 @@ from addon.protocol.messages import ClientMessage, Hello, JobSpec, NodeMessage, 
 IDENTIFIER = st.text("0123456789abcdef", min_size=32, max_size=32)
 SPECIAL = {
     "client": IDENTIFIER,
+    "process": IDENTIFIER,
     "digest": IDENTIFIER,
     "job": IDENTIFIER,
     "frames": st.just("1-4"),
@@ -87,7 +88,15 @@ def test_wrong_types_are_refused_or_read_but_never_crash(fields: dict[str, objec
 
 
 def test_fields_of_a_newer_version_are_skipped() -> None:
-    header = {"type": "hello", "protocol": 9, "version": "9.0", "client": "0" * 32, "host": "h", "mood": "good"}
+    header = {
+        "type": "hello",
+        "protocol": 9,
+        "version": "9.0",
+        "client": "0" * 32,
+        "process": "0" * 32,
+        "host": "h",
+        "mood": "good",
+    }
     message, _ = codec.decode_from_client([json.dumps(header).encode()])
     assert isinstance(message, Hello)
     assert message.protocol == 9
@@ -100,8 +109,8 @@ def test_fields_of_a_newer_version_are_skipped() -> None:
         b'{"type":"want","transfer":"x","offset":-1,"limit":1}',
         b'{"type":"want","transfer":"x","offset":true,"limit":1}',
         b'{"type":"welcome","protocol":1,"version":"","node":"","blenders":[]}',
-        b'{"type":"hello","protocol":1,"version":"1","client":"short","host":"h"}',
-        b'{"type":"hello","protocol":NaN,"version":"1","client":"short","host":"h"}',
+        b'{"type":"hello","protocol":1,"version":"1","client":"short","process":"short","host":"h"}',
+        b'{"type":"hello","protocol":NaN,"version":"1","client":"short","process":"short","host":"h"}',
         b"[" * 5000,
     ],
 )

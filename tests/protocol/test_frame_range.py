@@ -14,7 +14,7 @@ from addon.protocol.frame_range import MAX_FRAME, format_frames, parse_frames
         ("1-4", (1, 2, 3, 4)),
         ("1-3,20", (1, 2, 3, 20)),
         ("1-10x4", (1, 5, 9)),
-        ("-2-1", (-2, -1, 0, 1)),
+        ("0-2", (0, 1, 2)),
         ("5, 3-5", (3, 4, 5)),
     ],
 )
@@ -29,6 +29,7 @@ def test_reads_what_artists_write(text: str, frames: tuple[int, ...]) -> None:
         (",", "No frames to render"),
         ("one", "write frames like"),
         ("9-1", "write 1-9"),
+        ("-3", "write frames like"),
         ("1-9x0", "step of zero"),
         ("1-1000000", "1,000,000 frames"),
         ("1-50000,1-50001", "100,001 frames"),
@@ -41,7 +42,7 @@ def test_says_what_is_wrong(text: str, says: str) -> None:
         parse_frames(text)
 
 
-@given(st.sets(st.integers(-MAX_FRAME, MAX_FRAME), min_size=1, max_size=60))
+@given(st.sets(st.integers(0, MAX_FRAME), min_size=1, max_size=60))
 def test_formatting_and_reading_are_inverse(frames: set[int]) -> None:
     ascending = tuple(sorted(frames))
     assert parse_frames(format_frames(ascending)) == ascending

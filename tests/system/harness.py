@@ -229,9 +229,7 @@ def cli(*arguments: object, data: Path, timeout: float = PATIENCE_S) -> subproce
     command = [sys.executable, "-m", "server", *map(str, arguments)]
     if arguments[0] in ("submit", "watch"):
         command += ["--data", str(data)]
-    return subprocess.run(
-        command, cwd=ROOT, env=TERMINAL, text=True, capture_output=True, timeout=timeout, check=False
-    )
+    return subprocess.run(command, cwd=ROOT, env=TERMINAL, text=True, capture_output=True, timeout=timeout, check=False)
 
 
 def plain(text: str) -> str:

@@ -2,6 +2,8 @@
 """From a saved file to frames in the artist's folder, through real processes, sockets and Blenders."""
 
 import signal
+import sqlite3
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -162,8 +164,7 @@ def test_render_now_and_kept_saves_supersede_nothing(
         client.render(blend, tmp_path / "b", "2", trigger="now"),
         client.render(blend, tmp_path / "c", "3", trigger="save", keep_older=True),
     ]
-    for job in jobs:
-        client.until_state(job, "done")
+    client.until(lambda _: all(client.states.get(job) == "done" for job in jobs))
     assert [(tmp_path / folder / FRAMES[n]).exists() for n, folder in enumerate("abc")] == [True] * 3
 
 
@@ -253,3 +254,139 @@ def test_ctrl_c_leaves_the_job_running_and_watch_brings_its_frames(
         rest, errors = watch.communicate(timeout=20)
     assert watch.returncode == 0, rest + errors
     check_frames(out)
+
+
+def test_a_node_that_has_lost_its_data_is_told_of_and_the_job_can_be_sent_again(
+    any_blender: Blender, start_node: StartNode, start_client: StartClient, make_scene: MakeScene, tmp_path: Path
+) -> None:
+    # GIVEN a job that is being rendered
+    node = start_node(any_blender)
+    client = start_client(node.address)
+    job = client.render(make_scene(any_blender, SAMPLES="256"), tmp_path / "frames", "1-12")
+    client.until(lambda line: line["event"] == "delivered")
+    # WHEN the node comes back without knowing it
+    node.kill()
+    database = sqlite3.connect(node.data / "node.sqlite3")
+    database.execute("PRAGMA foreign_keys=ON")
+    database.execute("DELETE FROM jobs")
+    database.commit()
+    database.close()
+    node.start()
+    # THEN the artist is told, and Retry sends it again
+    assert "press Retry" in client.until_state(job, "failed")["text"]
+    client.send(command="retry", job=job)
+    client.until_state(job, "done")
+    check_frames(tmp_path / "frames")
+
+
+def test_a_job_on_another_node_waits_for_it_and_can_be_cancelled(
+    any_blender: Blender, start_node: StartNode, start_client: StartClient, make_scene: MakeScene, tmp_path: Path
+) -> None:
+    # GIVEN a job on one node
+    first, second = start_node(any_blender), start_node(any_blender, data=tmp_path / "second")
+    client = start_client(first.address)
+    job = client.render(make_scene(any_blender, SAMPLES="4096"), tmp_path / "frames", "1-12")
+    client.until_state(job, "rendering")
+    # WHEN the artist goes over to another node, restarts Blender there, and cancels it
+    client.close()
+    client = start_client(second.address)
+    assert first.address in client.until_state(job, "waiting")["text"]
+    client.until(lambda line: line["event"] == "connection" and line["state"] == "connected")
+    client.send(command="cancel", job=job)
+    client.until_state(job, "cancelled")
+    # THEN the first node stops when it hears of it
+    client.send(command="configure", address=first.address)
+    client.until(lambda line: line["event"] == "connection" and line["state"] == "connected")
+    psutil.wait_procs(first.blenders(), timeout=20)
+    assert "cancelled" in cli("status", "--to", first.address, data=tmp_path).stdout
+
+
+def test_two_programs_that_send_the_same_file_both_get_their_frames(
+    any_blender: Blender, start_node: StartNode, start_client: StartClient, make_scene: MakeScene, tmp_path: Path
+) -> None:
+    # GIVEN one program of an artist that is sending a file
+    node = start_node(any_blender)
+    blend = make_scene(any_blender, BULK="3072")
+    size = blend.stat().st_size
+    link = Link(node.port, rate=size / 3)
+    first = start_client(f"127.0.0.1:{link.port}")
+    one = first.render(blend, tmp_path / "one", "1")
+    link.wait_for(size // 4)
+    # WHEN another one of the same artist wants the same file rendered
+    second = start_client(node.address)
+    two = second.render(blend, tmp_path / "two", "2")
+    # THEN both get their frames, and the file has travelled once
+    first.until_state(one, "done")
+    second.until_state(two, "done")
+    assert link.passed < size * 1.3
+    link.close()
+
+
+def test_what_an_ended_program_was_sending_is_sent_by_who_waits_for_it(
+    any_blender: Blender, start_node: StartNode, start_client: StartClient, make_scene: MakeScene, tmp_path: Path
+) -> None:
+    node = start_node(any_blender)
+    blend = make_scene(any_blender, BULK="3072")
+    size = blend.stat().st_size
+    link = Link(node.port, rate=size / 10)
+    first = start_client(f"127.0.0.1:{link.port}")
+    first.render(blend, tmp_path / "one", "1")
+    link.wait_for(size // 4)
+    second = start_client(node.address)
+    two = second.render(blend, tmp_path / "two", "2")
+    second.until_state(two, "uploading")
+    first.kill()
+    second.until_state(two, "done")
+    link.close()
+
+
+def test_a_newer_save_of_unchanged_bytes_survives_a_restart(
+    any_blender: Blender, start_node: StartNode, start_client: StartClient, make_scene: MakeScene, tmp_path: Path
+) -> None:
+    # GIVEN a save that supersedes an older one of the very same bytes
+    node = start_node(any_blender)
+    client = start_client(node.address)
+    blend = make_scene(any_blender, SAMPLES="256")
+    client.render(blend, tmp_path / "frames", "1-12", trigger="save")
+    client.until(lambda line: line["event"] == "delivered")
+    job = client.render(blend, tmp_path / "frames", "1-12", trigger="save")
+    client.until(lambda _: client.states.get(job) == "rendering")
+    # WHEN the node is restarted
+    node.kill()
+    node.start()
+    # THEN the newer one is rendered to its end
+    client.until_state(job, "done")
+    check_frames(tmp_path / "frames")
+
+
+def test_several_slots_render_side_by_side(
+    any_blender: Blender, start_node: StartNode, start_client: StartClient, make_scene: MakeScene, tmp_path: Path
+) -> None:
+    node = start_node(any_blender, "--slots", "2")
+    client = start_client(node.address)
+    jobs = [client.render(make_scene(any_blender), tmp_path / name, "1-12") for name in ("a", "b")]
+    client.until(lambda _: all(client.states.get(job) == "done" for job in jobs))
+    check_frames(tmp_path / "a")
+    check_frames(tmp_path / "b")
+    # A job that cannot be rendered does not stop the others.
+    bad = client.render(make_scene(any_blender, NO_CAMERA="1"), tmp_path / "c", "1-12")
+    good = client.render(make_scene(any_blender), tmp_path / "d", "1-3")
+    client.until(lambda _: client.states.get(bad) == "failed" and client.states.get(good) == "done")
+
+
+def test_a_name_that_windows_cannot_hold_comes_back_where_it_can(
+    any_blender: Blender, start_node: StartNode, start_client: StartClient, make_scene: MakeScene, tmp_path: Path
+) -> None:
+    node = start_node(any_blender)
+    client = start_client(node.address)
+    job = client.render(make_scene(any_blender, PATTERN="//out/shot: ##"), tmp_path / "frames", "7")
+    client.until_state(job, "done")
+    expected = "shot_ 07.png" if sys.platform == "win32" else "shot: 07.png"
+    assert [path.name for path in (tmp_path / "frames").iterdir()] == [expected]
+
+
+def test_two_nodes_on_one_data_folder_are_refused(any_blender: Blender, start_node: StartNode, tmp_path: Path) -> None:
+    node = start_node(any_blender)
+    second = cli("--listen", "127.0.0.1:0", "--data", node.data, data=tmp_path)
+    assert second.returncode == 1
+    assert "Another node uses this data folder" in plain(second.stderr)

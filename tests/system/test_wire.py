@@ -37,7 +37,7 @@ from tests.system.harness import ClientProcess, NodeProcess
 
 StartNode = Callable[..., NodeProcess]
 
-HELLO = Hello(PROTOCOL, VERSION, "a" * 32, "test")
+HELLO = Hello(PROTOCOL, VERSION, "a" * 32, "b" * 32, "test")
 DIGEST = "d" * 32
 SILENCE_MS = 20_000
 
@@ -105,7 +105,15 @@ def test_a_client_of_another_version_is_told_which_side_to_update(
     node: NodeProcess, connect: Callable[[str], Peer], protocol: int, outdated: str
 ) -> None:
     peer = connect(node.address)
-    hello = {"type": "hello", "protocol": protocol, "version": "9.9", "client": "b" * 32, "host": "old", "new": [1]}
+    hello = {
+        "type": "hello",
+        "protocol": protocol,
+        "version": "9.9",
+        "client": "b" * 32,
+        "process": "b" * 32,
+        "host": "old",
+        "new": [1],
+    }
     peer.socket.send(json.dumps(hello).encode())
     refused = peer.receive()
     assert isinstance(refused, Refused)
@@ -129,6 +137,16 @@ def test_a_client_tells_the_artist_when_the_node_is_of_another_version(
         told = client.until(lambda line: line["event"] == "connection" and line["state"] == "refused")
         assert told["text"] == "Update the extension."
     context.term()
+
+
+def test_a_hello_that_is_not_even_understood_gets_an_answer(node: NodeProcess, connect: Callable[[str], Peer]) -> None:
+    peer = connect(node.address)
+    hello = {"type": "hello", "protocol": 2, "version": "9", "client": "b" * 32, "process": "c" * 32, "host": "new"}
+    peer.socket.send(json.dumps(hello | {"scope": "team"}).encode())
+    refused = peer.receive()
+    assert isinstance(refused, Refused)
+    assert refused.reason == Refusal.VERSION
+    assert "install the same version on both sides" in refused.text
 
 
 def test_who_has_not_said_hello_is_asked_to(node: NodeProcess, connect: Callable[[str], Peer]) -> None:

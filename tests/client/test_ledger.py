@@ -2,6 +2,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 HOLD = """
 import sys
 from pathlib import Path
+from typing import Any
 from addon.client.ledger import Ledger
 ledger = Ledger(Path(sys.argv[1]))
 print(len(list(ledger.adopt())), flush=True)
@@ -19,12 +21,12 @@ sys.stdin.read()
 """
 
 
-def order(number: int = 1, **changes: object) -> Order:
-    fields: dict[str, object] = {
+def order(number: int = 1, **changes: Any) -> Order:
+    fields: dict[str, Any] = {
         "job": f"{number:032x}", "blend": "/a/shot.blend", "title": "shot.blend", "scene": None, "frames": "1",
         "folder": "/a/out", "targets": {"//passes/": "/a/passes"},
     }  # fmt: skip
-    return Order(**{**fields, **changes})  # type: ignore[arg-type]
+    return Order(**{**fields, **changes})
 
 
 def test_an_entry_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -75,7 +77,7 @@ def test_only_saves_that_keep_nothing_supersede() -> None:
 @pytest.mark.parametrize(
     "wrong", [{"job": "x"}, {"blend": "shot.blend"}, {"folder": "out"}, {"targets": {"//p/": "p"}}]
 )
-def test_an_order_that_makes_no_sense_is_refused(wrong: dict[str, object]) -> None:
+def test_an_order_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="is not"):
         order(**wrong)
 

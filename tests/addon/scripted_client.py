@@ -47,7 +47,7 @@ class Play:
             script.write("".join(json.dumps(event) + "\n" for event in events))
 
 
-def wait_for(condition: Callable[[], Value], what: str, timeout_s: float = 20.0) -> Value:
+def wait_for(condition: Callable[[], Value], what: str, timeout_s: float = 60.0) -> Value:
     """Return the condition's first true value; fail with `what` was waited for after `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while not (value := condition()):

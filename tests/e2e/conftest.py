@@ -70,11 +70,21 @@ def installed(program: Blender, extension_zip: Path, tmp_path_factory: pytest.Te
     return resources
 
 
+@pytest.fixture(scope="session")
+def mesa_cache(program: Blender, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Shaders of this Blender alone: versions of Mesa map one index file, and one that resizes it ends the others."""
+    return tmp_path_factory.mktemp("mesa")
+
+
 @pytest.fixture
-def environment(installed: Path, display: str, tmp_path: Path) -> dict[str, str]:
+def environment(installed: Path, display: str, mesa_cache: Path, tmp_path: Path) -> dict[str, str]:
     """This test's own copy of the user folder, on the hidden screen."""
-    resources = shutil.copytree(installed, tmp_path / "user")
-    own = {"BLENDER_USER_RESOURCES": str(resources), "DISPLAY": display, "LIBGL_ALWAYS_SOFTWARE": "1"}
+    own = {
+        "BLENDER_USER_RESOURCES": str(shutil.copytree(installed, tmp_path / "user")),
+        "DISPLAY": display,
+        "LIBGL_ALWAYS_SOFTWARE": "1",
+        "MESA_SHADER_CACHE_DIR": str(mesa_cache),
+    }
     return {**os.environ, **own}
 
 

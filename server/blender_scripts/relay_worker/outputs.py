@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Where a frame's files go: everything that Blender would write is led below one folder, and found there afterwards."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ TEMPLATES = bpy.app.version >= (5, 0)
 
 Output = dict[str, str]
 """One file as it stands in the "written" event: directory (as the scene has it), name (below that), path (here)."""
+
+MULTILAYER = "OPEN_EXR_MULTILAYER"
 
 OWN = ""
 """Stands for the directory of the scene's own output."""
@@ -76,18 +78,26 @@ def _file_outputs() -> Iterator[Any]:
 def _redirect_node(node: Any, places: Places, stack: ExitStack) -> None:
     if hasattr(node, "directory"):
         _redirect_directory(node, places, stack)
-    elif node.format.file_format == "OPEN_EXR_MULTILAYER":  # One file of all layers: base_path is its pattern.
+    elif node.format.file_format == MULTILAYER:  # One file of all layers: base_path is its pattern.
         stack.enter_context(override(node, base_path=places.path(*split_pattern(node.base_path))))
     else:
-        for slot in node.file_slots:
-            if slot.path != confined(slot.path):
-                stack.enter_context(override(slot, path=confined(slot.path)))
+        _confine(node.file_slots, "path", stack)
         stack.enter_context(override(node, base_path=places.path(node.base_path.replace("\\", "/"))))
 
 
 def _redirect_directory(node: Any, places: Places, stack: ExitStack) -> None:
-    """Blender 5: directory, file name and items' names, each with templates."""
+    """Blender 5: directory, file name and, but for multilayer files, the items' names, all with templates."""
     directory, rest = node.directory.replace("\\", "/"), ""
     if "{" in directory:
         directory, rest = split_pattern(directory)
+    if node.format.file_format != MULTILAYER:
+        _confine(node.file_output_items, "name", stack)
     stack.enter_context(override(node, directory=places.path(directory, rest), file_name=confined(node.file_name)))
+
+
+def _confine(items: Iterable[Any], attribute: str, stack: ExitStack) -> None:
+    """Item names become parts of paths. A well-behaved one is not touched: it is a socket's name, too."""
+    for item in items:
+        name = getattr(item, attribute)
+        if name != confined(name):
+            stack.enter_context(override(item, **{attribute: confined(name)}))

@@ -7,12 +7,16 @@ Blender saves into a new file and renames it into place, so an open file stays t
 import hashlib
 import mmap
 import os
+import time
 from pathlib import Path
 from typing import BinaryIO
 
 from .errors import CannotRead
 
 DIGEST_BYTES = 16
+
+REPLACING_S = 5.0
+"""How long Blender may take from one rename to the next."""
 
 
 class Snapshot:
@@ -21,7 +25,7 @@ class Snapshot:
     def __init__(self, path: Path) -> None:
         """Open `path`. Raises CannotRead."""
         try:
-            file = _open_shared(path)
+            file = _open_when_there(path)
         except FileNotFoundError:
             raise CannotRead(f"{path} is not there any more: save it again.") from None
         except OSError as error:
@@ -35,6 +39,23 @@ class Snapshot:
     def digest(self) -> str:
         """BLAKE2b-128 of all bytes, in hex. Reads the whole file: call it in a thread."""
         return hashlib.blake2b(self.bytes, digest_size=DIGEST_BYTES).hexdigest()
+
+
+def _open_when_there(path: Path) -> BinaryIO:
+    """Open the file, waiting for the end of a save that is just replacing it.
+
+    Blender renames X.blend to X.blend1 and then X.blend@ to X.blend: for some microseconds, longer on a network drive,
+    there is no X.blend. No system tells of the end of that, so it is looked at. Raises FileNotFoundError.
+    """
+    deadline = time.monotonic() + REPLACING_S
+    while True:
+        try:
+            return _open_shared(path)
+        except FileNotFoundError:
+            being_saved = path.with_name(f"{path.name}@").exists() or path.exists()
+            if not being_saved or time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)
 
 
 def _open_shared(path: Path) -> BinaryIO:

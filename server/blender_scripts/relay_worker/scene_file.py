@@ -33,8 +33,13 @@ def open_scene(path: str, name: str | None) -> bpy.types.Scene:
 
 
 def missing_files() -> str | None:
-    """One sentence about the external files that are not where the open file expects them, or None."""
-    paths = {path for path in bpy.utils.blend_paths(absolute=True, packed=False, local=False) if path}
+    """One sentence about the external files that are not where the open file expects them, or None.
+
+    Since 5.0 Blender lists its own brushes with every file, also where a distribution has put them elsewhere.
+    """
+    own = Path(bpy.utils.system_resource("DATAFILES") or bpy.utils.resource_path("SYSTEM") or os.devnull)
+    listed = bpy.utils.blend_paths(absolute=True, packed=False, local=False)
+    paths = {path for path in listed if path and not Path(path).is_relative_to(own)}
     missing = sorted({Path(path).name for path in paths if not _exists(path)})
     if not missing:
         return None

@@ -164,18 +164,19 @@ def name_stubs(scene: Any) -> None:
     scene.render.use_overwrite = False
 
 
-if BLENDER_5:
+if bpy.app.version >= (4, 5):
 
     @builder
     def name_template(scene: Any) -> None:
-        scene.render.filepath = "//out/{blend_name}/{camera_name}_{fps}_{{x}}_###"
+        scene.render.filepath = "//out/{blend_name}/{resolution_x}_{fps}_{{x}}_###"
         tree = composite(scene)
         image = tree.nodes["Render Layers"].outputs["Image"]
         node = file_output(tree, image, "//passes/{blend_name}/", "beauty", "PNG")
-        node.file_name = "{scene_name}_"
+        if BLENDER_5:
+            node.file_name = "{scene_name}_"
 
 
-if BLENDER_5:
+if bpy.app.version >= (4, 5):
 
     @builder
     def climb_out(scene: Any) -> None:

@@ -24,6 +24,14 @@ TOP_CHANNEL = 128
 """The sequencer's last channel: MAX_CHANNELS in Blender's SEQ_sequencer.hh."""
 
 
+def missing_sound(scene: bpy.types.Scene) -> str | None:
+    """One sentence if this Blender, as the wheel of 4.2, was built without sound and the movie has some, or None."""
+    render, options = scene.render, bpy.app.build_options
+    if not render.is_movie_format or render.ffmpeg.audio_codec == "NONE" or getattr(options, "audaspace", True):
+        return None
+    return f"The node's Blender {bpy.app.version_string} has no sound, so the movie will be silent."
+
+
 def render_pictures(scene: bpy.types.Scene) -> None:
     """Let a scene whose output is a movie render PNGs that lose nothing of what the movie would have kept.
 

@@ -12,8 +12,8 @@ from .failures import Failure
 from .overrides import override
 from .patterns import confined, literal, split_pattern
 
-TEMPLATES = bpy.app.version >= (5, 0)
-"""Since 5.0 braces in an output path are templates."""
+TEMPLATES = bpy.app.version >= (4, 5)
+"""Since 4.5 braces in an output path are templates."""
 
 Output = dict[str, str]
 """One file as it stands in the "written" event: directory (as the scene has it), name (below that), path (here)."""
@@ -68,7 +68,7 @@ def _file_outputs() -> Iterator[Any]:
     """Every File Output node there is: nested groups and other scenes' compositors can run with a scene's own."""
     trees = {tree.as_pointer(): tree for tree in bpy.data.node_groups if tree.bl_idname == "CompositorNodeTree"}
     for scene in bpy.data.scenes:
-        tree = getattr(scene, "compositing_node_group" if TEMPLATES else "node_tree")
+        tree = getattr(scene, "compositing_node_group" if hasattr(scene, "compositing_node_group") else "node_tree")
         if tree is not None:
             trees[tree.as_pointer()] = tree
     for tree in trees.values():
@@ -82,17 +82,20 @@ def _redirect_node(node: Any, places: Places, stack: ExitStack) -> None:
         stack.enter_context(override(node, base_path=places.path(*split_pattern(node.base_path))))
     else:
         _confine(node.file_slots, "path", stack)
-        stack.enter_context(override(node, base_path=places.path(node.base_path.replace("\\", "/"))))
+        stack.enter_context(override(node, base_path=places.path(*_split_directory(node.base_path))))
 
 
 def _redirect_directory(node: Any, places: Places, stack: ExitStack) -> None:
     """Blender 5: directory, file name and, but for multilayer files, the items' names, all with templates."""
-    directory, rest = node.directory.replace("\\", "/"), ""
-    if "{" in directory:
-        directory, rest = split_pattern(directory)
     if node.format.file_format != MULTILAYER:
         _confine(node.file_output_items, "name", stack)
-    stack.enter_context(override(node, directory=places.path(directory, rest), file_name=confined(node.file_name)))
+    directory = places.path(*_split_directory(node.directory))
+    stack.enter_context(override(node, directory=directory, file_name=confined(node.file_name)))
+
+
+def _split_directory(directory: str) -> tuple[str, str]:
+    """A node's directory as it is, or what comes before templates in it and the rest."""
+    return split_pattern(directory) if "{" in directory else (directory.replace("\\", "/"), "")
 
 
 def _confine(items: Iterable[Any], attribute: str, stack: ExitStack) -> None:

@@ -14,7 +14,7 @@ from . import devices
 from .failures import Failure
 from .frame import render_frame
 from .lines import Lines
-from .movie import encode, render_pictures
+from .movie import encode, missing_sound, render_pictures
 from .outputs import OWN
 from .preview import make_preview
 from .progress import NOTHING, Progress, parse_stats
@@ -75,7 +75,7 @@ class Session:
             frame_step=scene.frame_step,
             frame_current=scene.frame_current,
             device=device,
-            notices=[text for text in (notice, missing_files()) if text],
+            notices=[text for text in (notice, missing_files(), missing_sound(scene)) if text],
         )
 
     def _render(self, frame: int, folder: Path) -> None:

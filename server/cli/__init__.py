@@ -28,7 +28,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
 
 def fail(sentence: str) -> typer.Exit:
     """Say what is wrong on stderr; raise what is returned."""
-    errors.print(f"[red]{sentence}[/red]")
+    errors.print(sentence, style="red", markup=False)
     return typer.Exit(1)
 
 

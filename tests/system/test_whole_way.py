@@ -41,6 +41,7 @@ def test_frames_arrive_under_blenders_own_names(
     done = client.until_state(job, "done", "failed")
     assert (done["state"], done["done"], done["delivered"], done["fraction"]) == ("done", 12, 12, 1.0), done
     assert done["blender"] == blender.name
+    assert done["notices"] == []
     check_frames(tmp_path / "frames")
     states = [line["state"] for line in client.seen if line["event"] == "job"]
     assert "rendering" in states
@@ -390,3 +391,22 @@ def test_two_nodes_on_one_data_folder_are_refused(any_blender: Blender, start_no
     second = cli("--listen", "127.0.0.1:0", "--data", node.data, data=tmp_path)
     assert second.returncode == 1
     assert "Another node uses this data folder" in plain(second.stderr)
+
+
+def test_every_one_of_many_quick_saves_has_its_thumbnail(
+    any_blender: Blender, start_node: StartNode, start_client: StartClient, make_scene: MakeScene, tmp_path: Path
+) -> None:
+    # GIVEN a warm node, on which a tiny frame is home before its thumbnail is made
+    node = start_node(any_blender)
+    client = start_client(node.address)
+    blend = make_scene(any_blender)
+    client.until_state(client.render(blend, tmp_path / "frames", "1"), "done")
+    (worker,) = node.blenders()
+    # WHEN it renders one job after the other
+    for _ in range(10):
+        job = client.render(blend, tmp_path / "frames", "2")
+        client.until(lambda line, job=job: line["event"] == "thumbnail" and line["job"] == job)  # type: ignore[misc]
+        client.until(lambda _, job=job: client.states.get(job) == "done")  # type: ignore[misc]
+    # THEN it was the same Blender all the time, and nothing is left of any
+    assert node.blenders() == [worker]
+    assert list((node.data / "jobs").iterdir()) == []

@@ -12,6 +12,10 @@ import bpy
 from .failures import Failure, opening_failure
 
 _MISSING_ENGINE = re.compile(r"Engine '(.*?)' not available for scene '(.*?)' \(an add-on")
+BRUSHES = "/datafiles/assets/brushes/"
+"""Since 5.0 a file names the library of the brush last used, relative to where the artist's Blender is; no picture
+shows a brush."""
+
 _MANY = re.compile(r"<UDIM>|<UVTILE>")
 
 
@@ -33,13 +37,9 @@ def open_scene(path: str, name: str | None) -> bpy.types.Scene:
 
 
 def missing_files() -> str | None:
-    """One sentence about the external files that are not where the open file expects them, or None.
-
-    Since 5.0 Blender lists its own brushes with every file, also where a distribution has put them elsewhere.
-    """
-    own = Path(bpy.utils.system_resource("DATAFILES") or bpy.utils.resource_path("SYSTEM") or os.devnull)
+    """One sentence about the external files that are not where the open file expects them, or None."""
     listed = bpy.utils.blend_paths(absolute=True, packed=False, local=False)
-    paths = {path for path in listed if path and not Path(path).is_relative_to(own)}
+    paths = {path for path in listed if path and BRUSHES not in Path(path).as_posix()}
     missing = sorted({Path(path).name for path in paths if not _exists(path)})
     if not missing:
         return None

@@ -217,6 +217,3 @@ def test_quit(start_worker: Callable[[], Any], scenes: Path) -> None:
     # WHEN it is told to quit THEN it does
     worker.send(command="quit")
     assert worker.process.wait(timeout=5) == 0
-
-def test_blenders_own_files_are_not_missed(worker: Any, scenes: Path) -> None:
-    assert worker.open(scenes / "workbench_png" / "workbench_png.blend")["notices"] == []

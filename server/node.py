@@ -2,8 +2,7 @@
 """The node's heart: takes jobs in, runs their tasks on the executor's slots, and keeps the books.
 
 Nothing here knows of sockets; an `Audience` is how the rest of the program hears of what happens. All methods run on
-the
-server's loop; what reads whole files goes to a thread.
+the server's loop; what reads whole files goes to a thread.
 """
 
 import asyncio
@@ -161,9 +160,7 @@ class Node:
             self._drop(job)
 
     def delivered(self, output: str) -> Job | None:
-        """The artist has this output: forget it. Returns its job, or None for an output that is not known (any
-        more).
-        """
+        """Forget an output that the artist has. Returns its job, or None for an output that is not known (any more)."""
         known = self.store.stored_output(output)
         if known is None:
             return None
@@ -420,6 +417,8 @@ class Node:
 
     def _release(self, job: Job) -> None:
         """Free the disk of what nobody will ask for: everything, once a job has ended well and its results are home."""
+        if self._attempts.any_of(job.id):
+            return  # Who leaves last calls this again.
         if job.state == JobState.SUPERSEDED or (job.finished and job.state != JobState.FAILED and job.undelivered == 0):
             self.files.drop_job(job.id)
             self._release_file(job.spec.digest)

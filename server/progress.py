@@ -44,8 +44,7 @@ def fraction_of(job: Job) -> float:
 def eta_of(job: Job, now: float) -> float | None:
     """Seconds until the last frame, or None while nothing is known.
 
-    Finished frames give the cost of one; until there is one, the running frame's own estimate or its share of time
-    does.
+    Finished frames give the cost of one; until there is one, the running frame's own estimate does, or its share.
     """
     if job.finished or not job.running:
         return None

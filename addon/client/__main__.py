@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`python -m addon.client --data DIR`: the client process behind Blender's window; lines in on stdin, lines out on
-stdout.
-"""
+"""`python -m addon.client --data DIR`: the process behind Blender's window; lines in on stdin, lines out on stdout."""
 
 import argparse
 import asyncio

@@ -31,8 +31,9 @@ OnTrouble = Callable[[Output, str], None]
 
 
 class Deliveries:
-    """All outputs on their way home. `locate` says where one goes; `on_trouble` hears one sentence, or "" when it is
-    over.
+    """All outputs on their way home.
+
+    `locate` says where one goes; `on_trouble` hears one sentence, or "" when it is over.
     """
 
     def __init__(

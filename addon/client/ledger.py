@@ -2,8 +2,7 @@
 """What the client has promised the artist, on disk: which jobs, from which file, and where their frames go.
 
 One JSON file a job. A job belongs to one process at a time, by a lock beside it: two Blenders share the folder, and
-when
-one of them ends, frames that come later are taken by the next that starts.
+when one of them ends, frames that come later are taken by the next that starts.
 """
 
 import dataclasses

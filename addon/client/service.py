@@ -52,8 +52,7 @@ NEWS_S = 0.1
 """A job is told of at most this often; the sidebar is not redrawn more often either."""
 
 STALE_PREVIEW_S = 86400.0
-"""A thumbnail that a killed process left behind is deleted after a day; another process may be showing a younger
-one.
+"""A thumbnail that a killed process left behind is deleted after a day; another process may be showing a younger one.
 """
 
 Tell = Callable[[dict[str, Any]], None]

@@ -2,8 +2,7 @@
 """Messages to ZeroMQ frames and back.
 
 A message is one frame of JSON, ``{"type": "want", "transfer": ..., ...}``, and for Piece and Preview a second frame
-with
-the payload. Unknown fields are skipped, so that a field can be added without a new protocol version.
+with the payload. Unknown fields are skipped, so that a field can be added without a new protocol version.
 """
 
 import dataclasses

@@ -2,14 +2,13 @@
 """The numbers both sides keep to. Sizes in bytes, times in seconds."""
 
 PIECE_BYTES = 1 << 20
-"""Payload of one Piece. ZeroMQ with zero copy reaches its full rate from 1 MiB on; smaller ones cost up to half of
-it.
+"""Payload of one Piece. ZeroMQ with zero copy reaches its full rate from 1 MiB on; smaller ones cost up to half of it.
 """
 
 WINDOW_BYTES = 16 << 20
 """Bytes a receiver lets the sender run ahead. Covers 118 MB/s at 140 ms of round trip, and bounds the memory that a
-slow
-disk can cost: a ZeroMQ high-water mark alone let a slow receiver grow to 650 MiB."""
+slow disk can cost: a ZeroMQ high-water mark alone let a slow receiver grow to 650 MiB.
+"""
 
 MAX_HEADER_BYTES = 256 << 10
 """A message's JSON part. The largest honest one, 64 outputs with names of 1 KiB, has 80 KiB."""

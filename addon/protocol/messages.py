@@ -120,11 +120,10 @@ class Ping:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """The client has a file that the node may need. `digest` is BLAKE2b-128 of its bytes in hex, and names the
-    transfer.
-    """
+    """The client has a file that the node may need."""
 
     digest: str
+    """BLAKE2b-128 of its bytes in hex; names the transfer."""
     size: int
 
     def __post_init__(self) -> None:

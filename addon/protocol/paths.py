@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Names that cross the wire: taking Blender's output patterns apart, and refusing names that would leave their
-folder.
-"""
+"""Names that cross the wire: taking Blender's output patterns apart, refusing names that would leave their folder."""
 
 import unicodedata
 

@@ -2,10 +2,9 @@
 """Moving one file's bytes under the receiver's credit, the same for uploads and for frames that come back.
 
 The receiver says `Want(offset, limit)`: from where, and how far the sender may run; `Grant(limit)` moves that limit on
-(as
-QUIC's MAX_DATA, RFC 9000 section 4). The sender answers with pieces in order. After a broken connection the receiver
-wants
-again from what it has; pieces that are not the next one are left-overs of an earlier request and are dropped.
+(as QUIC's MAX_DATA, RFC 9000 section 4). The sender answers with pieces in order. After a broken connection the
+receiver wants again from what it has; pieces that are not the next one are left-overs of an earlier request and are
+dropped.
 """
 
 from .errors import RemoteProtocolError
@@ -59,9 +58,7 @@ class Incoming:
         return self.received, self._limit
 
     def accept(self, offset: int, length: int) -> bool:
-        """Say whether this piece is the next one and must be kept. Raises RemoteProtocolError when it exceeds the
-        credit.
-        """
+        """Say whether this piece is the next one and must be kept. Raises RemoteProtocolError beyond the credit."""
         if offset != self.received:
             return False
         if length == 0 or offset + length > self._limit:

@@ -47,8 +47,7 @@ def main(
     """Render what artists save in Blender, on this machine.
 
     Without a command: run the render node. It finds the Blenders of this machine, queues the jobs that artists send,
-    and
-    goes on where it was after every restart.
+    and goes on where it was after every restart.
     """
     if version:
         console.print(f"Relay Render {VERSION}")

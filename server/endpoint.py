@@ -62,7 +62,7 @@ class Endpoint:
         self._sessions: dict[bytes, Session] = {}
 
     def bind(self, endpoint: str) -> int:
-        """Listen on a ZeroMQ endpoint (``tcp://127.0.0.1:7460``; port ``*``: any); returns the port. Raises ZMQError."""
+        """Listen on a ZeroMQ endpoint (``tcp://127.0.0.1:7460``, port ``*``: any); return the port. Raises ZMQError."""
         self._socket.bind(endpoint)
         return int(self._socket.getsockopt_string(zmq.LAST_ENDPOINT).rpartition(":")[2])
 

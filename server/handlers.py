@@ -86,8 +86,10 @@ class Handlers:
 
     def on_hello(self, session: Session) -> None:
         blenders = tuple(blender.name for blender in reversed(self.node.blenders))
-        self.endpoint.send(session, Welcome(PROTOCOL, VERSION, self.node.store.node_id, platform.node(), blenders))
-        for job in self.node.jobs():
+        self.endpoint.send(
+            session, Welcome(PROTOCOL, VERSION, self.node.books.store.node_id, platform.node(), blenders)
+        )
+        for job in self.node.books:
             if _may_see(session, job):
                 self._send_status(session, job)
                 self._send_preview(session, job)
@@ -199,28 +201,28 @@ class Handlers:
         self._send_status(session, await self.node.submit(session.hello.client, spec))
 
     def _on_cancel(self, _: Session, message: Cancel, __: Buffer) -> None:
-        self.node.cancel(self.node.job(message.job))
+        self.node.cancel(self.node.books.job(message.job))
 
     def _on_retry(self, _: Session, message: Retry, __: Buffer) -> None:
-        self.node.retry(self.node.job(message.job))
+        self.node.retry(self.node.books.job(message.job))
 
     def _on_forget(self, session: Session, message: Forget, _: Buffer) -> None:
         try:
-            self.node.forget(self.node.job(message.job))
+            self.node.forget(self.node.books.job(message.job))
         except RequestRefused:
             self.endpoint.send(session, JobGone(message.job))
 
     # Frames that travel back
 
     def _on_collect(self, session: Session, message: Collect, _: Buffer) -> None:
-        job = self.node.job(message.job)
+        job = self.node.books.job(message.job)
         session.announced.setdefault(job.id, set())
         session.cursor.setdefault(job.id, 0)
         self._announce(session, job.id)
 
     def _announce(self, session: Session, job: str) -> None:
         waiting = session.announced[job]
-        outputs = self.node.store.waiting_outputs(job, session.cursor[job], MAX_UNACKNOWLEDGED - len(waiting))
+        outputs = self.node.books.store.waiting_outputs(job, session.cursor[job], MAX_UNACKNOWLEDGED - len(waiting))
         if outputs:
             waiting.update(output.output for output in outputs)
             session.cursor[job] = int(outputs[-1].output)
@@ -229,7 +231,7 @@ class Handlers:
     def _on_want(self, session: Session, message: Want, _: Buffer) -> None:
         download = session.downloads.get(message.transfer)
         if download is None:
-            known = self.node.store.stored_output(message.transfer)
+            known = self.node.books.store.stored_output(message.transfer)
             if known is None:
                 return  # Acknowledged by another session of this client, or dropped with its job.
             job, stored, size = known
@@ -251,7 +253,7 @@ class Handlers:
             session.downloads.pop(output).close()
 
     def _on_delivered(self, _: Session, message: Delivered, __: Buffer) -> None:
-        job = self.node.delivered(message.output)
+        job = self.node.books.delivered(message.output)
         if job is None:
             return
         for other in self.endpoint.sessions():

@@ -1,19 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The node's heart: takes jobs in, runs their tasks on the executor's slots, and keeps the books.
+"""The node's heart: takes jobs in, and runs their tasks on the executor's slots.
 
-Nothing here knows of sockets; an `Audience` is how the rest of the program hears of what happens. All methods run on
-the server's loop; what reads whole files goes to a thread.
+Nothing here knows of sockets. All methods run on the server's loop; what reads whole files goes to a thread.
 """
 
 import asyncio
 import dataclasses
 import errno
 import logging
-import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from addon.protocol.blendfile import NotABlend, TruncatedBlend
 from addon.protocol.errors import UnsafePath
@@ -21,9 +18,9 @@ from addon.protocol.frame_range import parse_frames
 from addon.protocol.limits import PREVIEW_BYTES
 from addon.protocol.messages import JobSpec, JobState, Refusal
 
-from .attempts import OpenAttempts
 from .background import Background
 from .blenders import Blender, NoBlender, choose_blender
+from .books import Books
 from .errors import RequestRefused
 from .executors.base import (
     Assignment,
@@ -39,31 +36,12 @@ from .executors.base import (
     Written,
 )
 from .file_store import FileStore
-from .job_store import JobStore, NewOutput
-from .jobs import MAX_ATTEMPTS, Job, Running, Task, TaskState
+from .job_store import NewOutput
+from .jobs import MAX_ATTEMPTS, Job, Task, TaskState
 from .pictures import IncompletePicture
 from .scheduler import IdleSlot, plan
 
 log = logging.getLogger(__name__)
-
-KEEP_FINISHED_S = 30 * 86400.0
-"""A finished job stays on the lists for a month, unless it is cleared before."""
-
-
-class Audience(Protocol):
-    """Who hears of what happens."""
-
-    def job_changed(self, job: Job) -> None:
-        """Something about the job is new."""
-
-    def job_gone(self, job: Job) -> None:
-        """The node holds nothing of the job any more."""
-
-    def preview_made(self, job: Job) -> None:
-        """The job has a new `preview`."""
-
-    def outputs_ready(self, job: Job) -> None:
-        """The job has results that wait for the artist."""
 
 
 class Node:
@@ -71,117 +49,76 @@ class Node:
 
     def __init__(
         self,
-        store: JobStore,
+        books: Books,
         files: FileStore,
         blenders: Sequence[Blender],
-        audience: Audience,
         make_executor: Callable[[Listener], Executor],
     ) -> None:
-        self.store = store
+        self.books = books
         self.files = files
         self.blenders = blenders
-        self._audience = audience
         self._executor = make_executor(self._on_event)
-        self._jobs = {job.id: job for job in store.load()}
         self._assigned: dict[int, Assignment] = {}
         self._open_jobs: dict[int, str] = {}
         self._chosen: dict[str, Blender] = {}
-        self._attempts = OpenAttempts()
         self._background = Background()
 
     async def start(self) -> None:
         """Tidy up after the last run and go on with what is queued."""
-        self._drop_old()
-        for job in list(self._jobs.values()):
-            self._release(job)
-        await asyncio.to_thread(self.files.sweep, set(self._jobs), self.store.needed_digests(), time.time())
+        self.books.drop_old()
+        for job in self.books:
+            self.books.release(job)
+        names = {job.id for job in self.books}
+        await asyncio.to_thread(self.files.sweep, names, self.books.store.needed_digests(), time.time())
         self._schedule()
 
     async def close(self) -> None:
         """End all Blenders; frames that they had begun are rendered after the next start."""
         await self._executor.close()
         await self._background.close()
-        self.store.close()
+        self.books.store.close()
 
     # What clients ask for
 
-    def jobs(self) -> list[Job]:
-        """All jobs, in order of arrival."""
-        return list(self._jobs.values())
-
-    def job(self, job: str) -> Job:
-        """Return one job. Raises RequestRefused."""
-        try:
-            return self._jobs[job]
-        except KeyError:
-            raise RequestRefused(Refusal.UNKNOWN_JOB, "The node does not know this job (any more).") from None
-
     async def submit(self, owner: str, spec: JobSpec) -> Job:
         """Queue a job whose file is stored; a job that is known already is returned as it is. Raises RequestRefused."""
-        if spec.job in self._jobs:
-            return self._jobs[spec.job]
-        if not self.files.has(spec.digest):
-            raise RequestRefused(Refusal.FILE_MISSING, "The node does not have the file yet.")
-        self._drop_old()
-        blender = await self._blender_for(spec)
-        await asyncio.to_thread(self.files.prepare_job, spec)
-        if spec.job in self._jobs:  # The same submission, said twice, while we were reading.
-            return self._jobs[spec.job]
+        if spec.job in self.books:
+            return self.books.job(spec.job)
+        self.books.drop_old()
+        with self.books.reserving(spec.digest):
+            if not self.files.has(spec.digest):
+                raise RequestRefused(Refusal.FILE_MISSING, "The node does not have the file yet.")
+            blender = await self._blender_for(spec)
+            await asyncio.to_thread(self.files.prepare_job, spec)
+            if spec.job not in self.books:  # Else the same submission, said twice, was quicker.
+                self._enter(owner, spec, blender)
+        return self.books.job(spec.job)
+
+    def _enter(self, owner: str, spec: JobSpec, blender: Blender) -> None:
         frames = parse_frames(spec.frames)
         job = Job(spec, owner, total=len(frames), blender=blender.name)
-        job.frames[TaskState.PENDING] = len(frames)
-        self._add(job, frames)
-        self._jobs[job.id] = job
+        self.books.add(job, frames)
         self._chosen[job.id] = blender
         self._supersede(job)  # After the newer one is in the books: its file may be the same.
         log.info("job %s: %s, frames %s, Blender %s", job.id[:8], spec.title, spec.frames, job.blender)
-        self._audience.job_changed(job)
         self._schedule()
-        return job
 
     def cancel(self, job: Job) -> None:
         """Stop a job now; what it has rendered still travels back."""
         if not job.finished:
-            self._end(job, JobState.CANCELLED, "Cancelled.")
+            self._stop(job, JobState.CANCELLED, "Cancelled.")
             self._schedule()
 
     def retry(self, job: Job) -> None:
         """Render what failed again."""
-        if job.state != JobState.FAILED:
-            return
-        self.store.retry_failed(job.id)
-        self.store.refresh(job)
-        self._move(job, JobState.QUEUED)
-        self._schedule()
+        if job.state == JobState.FAILED:
+            self.books.retry(job)
+            self._schedule()
 
     def forget(self, job: Job) -> None:
         """Drop a finished job with all that the node holds of it."""
         if job.finished:
-            self._drop(job)
-
-    def delivered(self, output: str) -> Job | None:
-        """Forget an output that the artist has. Returns its job, or None for an output that is not known (any more)."""
-        known = self.store.stored_output(output)
-        if known is None:
-            return None
-        job = self._jobs[known[0]]
-        self.store.delivered(output)
-        self.files.output(job.id, known[1]).unlink(missing_ok=True)
-        job.undelivered = self.store.undelivered(job.id)
-        self._audience.job_changed(job)
-        self._release(job)
-        return job
-
-    def _drop_old(self) -> None:
-        for old in self.store.finished_before(time.time() - KEEP_FINISHED_S):
-            self._drop(self._jobs[old])
-
-    def _add(self, job: Job, frames: Sequence[int]) -> None:
-        """Book a job. Raises RequestRefused when the disk has no room for that."""
-        try:
-            self.store.add(job, frames)
-        except sqlite3.OperationalError as error:
-            raise self.files.refusal(OSError(errno.ENOSPC, str(error)), job.spec.size) from error
+            self.books.drop(job)
 
     # Running
 
@@ -195,29 +132,24 @@ class Node:
         return [IdleSlot(slot, self._open_jobs.get(slot)) for slot in slots if slot not in self._assigned]
 
     def _candidates(self) -> Iterator[Task]:
-        for job in self._jobs.values():
+        for job in self.books:
             if job.finished or not (job.frames[TaskState.PENDING] or job.movie == TaskState.PENDING):
                 continue
-            for task in self.store.pending(job.id, self._executor.slots):
+            for task in self.books.store.pending(job.id, self._executor.slots):
                 if task.frame is not None or job.frames[TaskState.DONE] == job.total:
                     yield task
 
     def _run(self, slot: int, task: Task) -> None:
-        job = self._jobs[task.job]
+        job = self.books.job(task.job)
         try:
             assignment = self._assignment(job, task)
         except (NoBlender, OSError) as error:
-            self._end(job, JobState.FAILED, _sentence(error))
+            self._stop(job, JobState.FAILED, _sentence(error))
             return
-        self._count(job, task, TaskState.PENDING, TaskState.RENDERING)
-        self.store.set_task(task, TaskState.RENDERING)
-        job.running[task.position] = Running(task, time.monotonic())
         self._assigned[slot] = assignment
-        self._attempts.use(assignment.folder, job.id)
         self._open_jobs[slot] = job.id
-        state = JobState.RENDERING if task.frame is not None else JobState.ENCODING
-        if job.state != state:
-            self._move(job, state)
+        self.books.attempts.use(assignment.folder, job.id)
+        self.books.begin(job, task)
         self._executor.run(slot, assignment)
 
     def _assignment(self, job: Job, task: Task) -> Assignment:
@@ -231,7 +163,7 @@ class Node:
         )
         if task.frame is not None:
             return assignment
-        pictures = self.store.pictures(job.id)
+        pictures = self.books.store.pictures(job.id)
         return dataclasses.replace(
             assignment,
             frames=tuple(dict.fromkeys(frame for frame, _ in pictures)),
@@ -239,41 +171,43 @@ class Node:
         )
 
     def _on_event(self, assignment: Assignment, event: Event) -> None:
+        task = assignment.task
         if isinstance(event, AttemptClosed):
             self._leave(assignment)
-            return
-        job = self._jobs.get(assignment.task.job)
-        if job is None:
-            return
+        elif task.job in self.books:
+            self._on_news(self.books.job(task.job), assignment, event)
+
+    def _on_news(self, job: Job, assignment: Assignment, event: Event) -> None:
+        task = assignment.task
         match event:
             case Opened():
                 self._on_opened(job, event)
             case Progressed():
-                self._on_progress(job, assignment.task, event)
+                self._on_progress(job, task, event)
             case PreviewMade():
-                self._on_preview(job, assignment.task, event.path)
+                self._on_preview(job, task, event.path)
             case Written():
                 self._free_slot(assignment)
-                self._attempts.use(assignment.folder, job.id)
+                self.books.attempts.use(assignment.folder, job.id)
                 self._background.start(self._keep(job, assignment, event))
                 self._schedule()
             case TaskFailed():
                 self._free_slot(assignment)
-                self._fail(job, assignment.task, event.reason, event.fatal)
+                self._fail(job, task, event.reason, event.fatal)
                 self._schedule()
             case BlenderDied():
                 self._free_slot(assignment)
-                self._try_again(job, assignment.task, _death(assignment.task, event.last_words))
+                self._try_again(job, task, _death(task, event.last_words))
                 self._schedule()
 
     def _on_opened(self, job: Job, event: Opened) -> None:
         if event.notices != job.notices:
             job.notices = event.notices
-            self.store.update(job)
+            self.books.store.update(job)
         if event.movie and job.total > 1 and job.movie is None:
             job.movie = TaskState.PENDING
-            self.store.add_movie(job)
-        self._audience.job_changed(job)
+            self.books.store.add_movie(job)
+        self.books.audience.job_changed(job)
 
     def _on_progress(self, job: Job, task: Task, event: Progressed) -> None:
         running = job.running.get(task.position)
@@ -281,7 +215,7 @@ class Node:
             running.sample, running.samples = event.sample, event.samples
             running.tile, running.tiles = event.tile, event.tiles
             running.remaining_s = event.remaining_s
-            self._audience.job_changed(job)
+            self.books.audience.job_changed(job)
 
     def _on_preview(self, job: Job, task: Task, path: Path) -> None:
         try:
@@ -291,35 +225,30 @@ class Node:
             return
         if task.frame is not None and len(jpeg) <= PREVIEW_BYTES:
             job.preview = task.frame, jpeg
-            self._audience.preview_made(job)
+            self.books.audience.preview_made(job)
 
     async def _keep(self, job: Job, assignment: Assignment, event: Written) -> None:
-        """Take a task's files over; the slot renders the next frame meanwhile."""
+        """Take a task's files over; the slot renders the next frame meanwhile.
+
+        Also for a job that was cancelled or failed meanwhile: what is rendered comes home.
+        """
         task = assignment.task
         for_movie = job.movie is not None and task.frame is not None
+        failure: Exception | None = None
+        outputs: list[NewOutput] = []
         try:
             outputs = await asyncio.to_thread(self.files.keep_outputs, task, event.files, for_movie)
         except (IncompletePicture, UnsafePath, OSError) as error:
-            self._on_not_kept(job, task, error)
-        else:
-            self._on_kept(job, task, event.seconds, outputs)
-        finally:
-            self._leave(assignment)
+            failure = error
+        if job.id in self.books and job.state != JobState.SUPERSEDED:
+            if failure is None:
+                self.books.finish(job, task, event.seconds, outputs)
+            else:
+                self._on_not_kept(job, task, failure)
+        self._leave(assignment)
         self._schedule()
 
-    def _on_kept(self, job: Job, task: Task, seconds: float, outputs: Sequence[NewOutput]) -> None:
-        """Book a task's results; also for a job that was cancelled or failed meanwhile: what is rendered comes home."""
-        if job.id not in self._jobs or job.state == JobState.SUPERSEDED:
-            return
-        job.running.pop(task.position, None)
-        self.store.finish(task, seconds, outputs)
-        self.store.refresh(job)
-        self._settle(job)
-        self._audience.outputs_ready(job)
-
     def _on_not_kept(self, job: Job, task: Task, error: Exception) -> None:
-        if job.id not in self._jobs:
-            return
         if isinstance(error, UnsafePath):
             self._fail(job, task, f"{error} Change the output's name in the scene.", fatal=True)
         elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -331,109 +260,47 @@ class Node:
         """Put a task back that came to nothing through no fault it is known to have, or give it up."""
         task = dataclasses.replace(task, attempts=task.attempts + 1)
         log.warning("job %s, frame %s, attempt %d: %s", job.id[:8], task.frame, task.attempts, reason)
-        if task.attempts >= MAX_ATTEMPTS:
+        if task.attempts < MAX_ATTEMPTS:
+            self.books.put_back(job, task)
+        else:
             self._fail(job, task, reason, fatal=False)
-            return
-        job.running.pop(task.position, None)
-        self._count(job, task, TaskState.RENDERING, TaskState.PENDING)
-        self.store.set_task(task, TaskState.PENDING)
-        self._audience.job_changed(job)
 
     def _fail(self, job: Job, task: Task, reason: str, fatal: bool) -> None:
-        job.running.pop(task.position, None)
-        self._count(job, task, TaskState.RENDERING, TaskState.FAILED)
-        self.store.set_task(task, TaskState.FAILED, reason)
+        self.books.fail(job, task, reason)
         if fatal and not job.finished:
-            self._end(job, JobState.FAILED, reason)
-        else:
-            self._settle(job)
+            self._stop(job, JobState.FAILED, reason)
 
-    def _settle(self, job: Job) -> None:
-        """Close a job that has nothing left to do."""
-        failed = job.frames[TaskState.FAILED]
-        if job.finished or job.frames[TaskState.PENDING] or job.frames[TaskState.RENDERING]:
-            self._audience.job_changed(job)
-        elif failed:
-            first = self.store.first_reason(job.id)
-            text = first if job.total == 1 else f"{failed} of {job.total} frames failed. The first one: {first}"
-            self._end(job, JobState.FAILED, text)
-        elif job.movie == TaskState.FAILED:
-            text = f"The frames are rendered, but not the movie: {self.store.first_reason(job.id)}"
-            self._end(job, JobState.FAILED, text)
-        elif job.movie in (None, TaskState.DONE):
-            self._end(job, JobState.DONE, "")
-        else:
-            self._audience.job_changed(job)
-
-    def _end(self, job: Job, state: JobState, text: str) -> None:
-        """Stop what runs of a job, and close it."""
+    def _stop(self, job: Job, state: JobState, text: str) -> None:
+        """End what runs of a job, and close it."""
         for slot, assignment in list(self._assigned.items()):
             if assignment.task.job == job.id:
                 self._executor.stop(slot)
                 del self._assigned[slot]
                 self._open_jobs.pop(slot, None)
-                self._count(job, assignment.task, TaskState.RENDERING, TaskState.PENDING)
-                self.store.set_task(assignment.task, TaskState.PENDING)
-        job.running.clear()
+                self.books.put_back(job, assignment.task)
         self._chosen.pop(job.id, None)
-        self._move(job, state, text)
-        self._release(job)
+        self.books.move(job, state, text)
 
     def _supersede(self, newer: Job) -> None:
-        for job in list(self._jobs.values()):
+        for job in self.books:
             same = newer.spec.group and (job.owner, job.spec.group) == (newer.owner, newer.spec.group)
             if same and job is not newer and not job.finished:
-                self._end(job, JobState.SUPERSEDED, "A newer save took its place.")
-
-    # Books
-
-    def _move(self, job: Job, state: JobState, text: str = "") -> None:
-        job.move(state, text)
-        self.store.update(job, finished=time.time() if job.finished else None)
-        log.info("job %s: %s %s", job.id[:8], state, text)
-        self._audience.job_changed(job)
-
-    def _count(self, job: Job, task: Task, before: TaskState, after: TaskState) -> None:
-        if task.frame is None:
-            job.movie = after
-        else:
-            job.frames[before] -= 1
-            job.frames[after] += 1
+                self._stop(job, JobState.SUPERSEDED, "A newer save took its place.")
 
     def _leave(self, assignment: Assignment) -> None:
         """Blender, or we, have finished with an attempt's folder; after the last of us it goes."""
-        if self._attempts.leave(assignment.folder):
-            self.files.drop_attempt(assignment.folder)
-            job = self._jobs.get(assignment.task.job)
-            if job is None:
-                self.files.drop_job(assignment.task.job)
-            else:
-                self._release(job)
+        if not self.books.attempts.leave(assignment.folder):
+            return
+        self.files.drop_attempt(assignment.folder)
+        if assignment.task.job in self.books:
+            self.books.release(self.books.job(assignment.task.job))
+        else:
+            self.files.drop_job(assignment.task.job)
 
     def _free_slot(self, assignment: Assignment) -> None:
         for slot, assigned in list(self._assigned.items()):
             if assigned is assignment:
                 del self._assigned[slot]
-
-    def _release(self, job: Job) -> None:
-        """Free the disk of what nobody will ask for: everything, once a job has ended well and its results are home."""
-        if self._attempts.any_of(job.id):
-            return  # Who leaves last calls this again.
-        if job.state == JobState.SUPERSEDED or (job.finished and job.state != JobState.FAILED and job.undelivered == 0):
-            self.files.drop_job(job.id)
-            self._release_file(job.spec.digest)
-
-    def _release_file(self, digest: str) -> None:
-        if digest not in self.store.needed_digests():
-            self.files.drop_file(digest)
-
-    def _drop(self, job: Job) -> None:
-        self.store.forget(job.id)
-        del self._jobs[job.id]
-        if not self._attempts.any_of(job.id):
-            self.files.drop_job(job.id)
-        self._release_file(job.spec.digest)
-        self._audience.job_gone(job)
 
     # Blenders
 
@@ -443,10 +310,8 @@ class Node:
             header = await asyncio.to_thread(self.files.inspect, spec.digest)
             return choose_blender(header.version, self.blenders)
         except NoBlender as error:
-            self._release_file(spec.digest)
             raise RequestRefused(Refusal.NO_BLENDER, _sentence(error)) from error
         except (NotABlend, TruncatedBlend) as error:
-            self._release_file(spec.digest)
             raise RequestRefused(Refusal.BAD_FILE, _sentence(error)) from error
 
     def _choose_again(self, job: Job) -> Blender:
@@ -454,7 +319,7 @@ class Node:
         blender = choose_blender(self.files.inspect(job.spec.digest).version, self.blenders)
         if job.blender != blender.name:
             job.blender = blender.name
-            self.store.update(job)
+            self.books.store.update(job)
         self.files.prepare_job(job.spec)
         self._chosen[job.id] = blender
         return blender

@@ -14,6 +14,7 @@ import zmq
 from addon.protocol.address import Address
 
 from .blenders import Blender
+from .books import Books
 from .endpoint import Endpoint
 from .errors import ServerError
 from .executors.local import LocalExecutor
@@ -55,13 +56,9 @@ async def serve(options: Options, on_ready: Callable[[int], None]) -> None:
     handlers = Handlers()
     endpoint = Endpoint(handlers)
     port = _bind(endpoint, options.listen)
-    node = Node(
-        JobStore(options.data / "node.sqlite3"),
-        FileStore(options.data),
-        options.blenders,
-        handlers,
-        lambda listener: LocalExecutor(options.slots, listener),
-    )
+    files = FileStore(options.data)
+    books = Books(JobStore(options.data / "node.sqlite3"), files, handlers)
+    node = Node(books, files, options.blenders, lambda listener: LocalExecutor(options.slots, listener))
     handlers.node, handlers.endpoint = node, endpoint
     await node.start()
     on_ready(port)

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the node knows of its jobs, in memory and on disk alike, and what it keeps on disk for them.
+
+Every change goes through here: it is stored first, and then told to the `Audience`.
+"""
+
+import contextlib
+import errno
+import logging
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from addon.protocol.messages import JobState, Refusal
+
+from .attempts import OpenAttempts
+from .errors import RequestRefused
+from .file_store import FileStore
+from .job_store import JobStore, NewOutput
+from .jobs import Job, Running, Task, TaskState
+
+log = logging.getLogger(__name__)
+
+KEEP_FINISHED_S = 30 * 86400.0
+"""A finished job stays on the lists for a month, unless it is cleared before."""
+
+
+class Audience(Protocol):
+    """Who hears of what happens."""
+
+    def job_changed(self, job: Job) -> None:
+        """Something about the job is new."""
+
+    def job_gone(self, job: Job) -> None:
+        """The node holds nothing of the job any more."""
+
+    def preview_made(self, job: Job) -> None:
+        """The job has a new `preview`."""
+
+    def outputs_ready(self, job: Job) -> None:
+        """The job has results that wait for the artist."""
+
+
+class Books:
+    """All jobs of a node."""
+
+    def __init__(self, store: JobStore, files: FileStore, audience: Audience) -> None:
+        self.store = store
+        self.audience = audience
+        self.attempts = OpenAttempts()
+        self._files = files
+        self._reserved: Counter[str] = Counter()
+        self._jobs = {job.id: job for job in store.load()}
+
+    def __contains__(self, job: str) -> bool:
+        return job in self._jobs
+
+    def __iter__(self) -> Iterator[Job]:
+        """All jobs, in order of arrival; the books may change meanwhile."""
+        return iter(list(self._jobs.values()))
+
+    def job(self, job: str) -> Job:
+        """Return one job. Raises RequestRefused."""
+        try:
+            return self._jobs[job]
+        except KeyError:
+            raise RequestRefused(Refusal.UNKNOWN_JOB, "The node does not know this job (any more).") from None
+
+    def drop_old(self) -> None:
+        """Strike out what has been finished for a month."""
+        for old in self.store.finished_before(time.time() - KEEP_FINISHED_S):
+            self.drop(self._jobs[old])
+
+    @contextlib.contextmanager
+    def reserving(self, digest: str) -> Iterator[None]:
+        """Within this a file is kept, although no job in the books needs it yet."""
+        self._reserved[digest] += 1
+        try:
+            yield
+        finally:
+            self._reserved[digest] -= 1
+            self.release_file(digest)
+
+    # Jobs
+
+    def add(self, job: Job, frames: Sequence[int]) -> None:
+        """Enter a job whose files are laid out. Raises RequestRefused when the disk has no room for that."""
+        job.frames[TaskState.PENDING] = len(frames)
+        try:
+            self.store.add(job, frames)
+        except sqlite3.OperationalError as error:
+            raise self._files.refusal(OSError(errno.ENOSPC, str(error)), job.spec.size) from error
+        self._jobs[job.id] = job
+        self.audience.job_changed(job)
+
+    def move(self, job: Job, state: JobState, text: str = "") -> None:
+        """Take one step. Raises IllegalTransition."""
+        job.move(state, text)
+        self.store.update(job, finished=time.time() if job.finished else None)
+        log.info("job %s: %s %s", job.id[:8], state, text)
+        self.audience.job_changed(job)
+        self.release(job)
+
+    def retry(self, job: Job) -> None:
+        """Make what has failed pending again."""
+        self.store.retry_failed(job.id)
+        self.store.refresh(job)
+        self.move(job, JobState.QUEUED)
+
+    def drop(self, job: Job) -> None:
+        """Strike a job out, with all that is held of it."""
+        self.store.forget(job.id)
+        del self._jobs[job.id]
+        if not self.attempts.any_of(job.id):
+            self._files.drop_job(job.id)
+        self.release_file(job.spec.digest)
+        self.audience.job_gone(job)
+
+    # Tasks
+
+    def begin(self, job: Job, task: Task) -> None:
+        """A Blender has the task."""
+        self._count(job, task, TaskState.PENDING, TaskState.RENDERING)
+        self.store.set_task(task, TaskState.RENDERING)
+        job.running[task.position] = Running(task, time.monotonic())
+        state = JobState.RENDERING if task.frame is not None else JobState.ENCODING
+        if job.state != state:
+            self.move(job, state)
+
+    def put_back(self, job: Job, task: Task) -> None:
+        """The task waits again."""
+        self._count(job, task, TaskState.RENDERING, TaskState.PENDING)
+        self.store.set_task(task, TaskState.PENDING)
+        self.audience.job_changed(job)
+
+    def fail(self, job: Job, task: Task, reason: str) -> None:
+        """The task is given up."""
+        self._count(job, task, TaskState.RENDERING, TaskState.FAILED)
+        self.store.set_task(task, TaskState.FAILED, reason)
+        self._settle(job)
+
+    def finish(self, job: Job, task: Task, seconds: float, outputs: Sequence[NewOutput]) -> None:
+        """The task is done, and its results lie among the job's outputs."""
+        job.running.pop(task.position, None)
+        self.store.finish(task, seconds, outputs)
+        self.store.refresh(job)
+        self._settle(job)
+        self.audience.outputs_ready(job)
+
+    def delivered(self, output: str) -> Job | None:
+        """Forget an output that the artist has. Returns its job, or None for an output that is not known (any more)."""
+        known = self.store.stored_output(output)
+        if known is None:
+            return None
+        job = self._jobs[known[0]]
+        self.store.delivered(output)
+        self._files.output(job.id, known[1]).unlink(missing_ok=True)
+        job.undelivered = self.store.undelivered(job.id)
+        self.audience.job_changed(job)
+        self.release(job)
+        return job
+
+    # Disk
+
+    def release(self, job: Job) -> None:
+        """Free the disk of what nobody will ask for: everything, once a job has ended well and its results are home."""
+        if self.attempts.any_of(job.id):
+            return  # Who leaves last calls this again.
+        home = job.finished and job.state != JobState.FAILED and job.undelivered == 0
+        if home or job.state == JobState.SUPERSEDED:
+            self._files.drop_job(job.id)
+            self.release_file(job.spec.digest)
+
+    def release_file(self, digest: str) -> None:
+        """Delete a file unless a job may still read it."""
+        if not self._reserved[digest] and digest not in self.store.needed_digests():
+            self._files.drop_file(digest)
+
+    def _settle(self, job: Job) -> None:
+        """Close a job that has nothing left to do."""
+        self.audience.job_changed(job)
+        failed = job.frames[TaskState.FAILED]
+        if job.finished or job.frames[TaskState.PENDING] or job.frames[TaskState.RENDERING]:
+            return
+        if failed:
+            first = self.store.first_reason(job.id)
+            text = first if job.total == 1 else f"{failed} of {job.total} frames failed. The first one: {first}"
+            self.move(job, JobState.FAILED, text)
+        elif job.movie == TaskState.FAILED:
+            text = f"The frames are rendered, but not the movie: {self.store.first_reason(job.id)}"
+            self.move(job, JobState.FAILED, text)
+        elif job.movie in (None, TaskState.DONE):
+            self.move(job, JobState.DONE)
+
+    def _count(self, job: Job, task: Task, before: TaskState, after: TaskState) -> None:
+        job.running.pop(task.position, None)
+        if task.frame is None:
+            job.movie = after
+        else:
+            job.frames[before] -= 1
+            job.frames[after] += 1

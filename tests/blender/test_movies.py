@@ -104,7 +104,7 @@ def test_sound_and_alpha_are_what_blender_writes(
     plain = plain_render("movie_alpha", None) / "out" / "clip.mov"
     assert Path(output["path"]).read_bytes() == plain.read_bytes()
     assert b"sowt" in plain.read_bytes()  # QuickTime's name for PCM
-    assert (tmp_path / "1" / "0" / "frame_0001.png").read_bytes()[25] == 6  # PNG's number for RGBA
+    assert (tmp_path / "1" / "0" / "clip0001.png").read_bytes()[25] == 6  # PNG's number for RGBA
 
 
 def test_more_than_eight_bits_survive(
@@ -119,7 +119,7 @@ def test_more_than_eight_bits_survive(
     # THEN the frames lay in between with sixteen bits (byte 24 of a PNG), and no pixel is more than one step off
     [plain] = (plain_render("movie_deep", None) / "out").iterdir()
     assert output["name"] == plain.name
-    assert (tmp_path / "1" / "0" / "frame_0001.png").read_bytes()[24] == 16
+    assert (tmp_path / "1" / "0" / "0001.png").read_bytes()[24] == 16
     ours, theirs = decoded(Path(output["path"]), plain, depth=16)
     assert len(ours) == len(theirs) == 6
     pairs = [(str(one), str(other)) for one, other in zip(ours, theirs, strict=True)]
@@ -154,7 +154,7 @@ def test_frames_after_the_movie(worker: Any, scenes: Path, tmp_path: Path) -> No
     # GIVEN a worker that has encoded a movie
     worker.open(scenes / "movie" / "movie.blend")
     output = render_movie(worker, [1, 2], tmp_path)
-    before = (tmp_path / "2" / "0" / "frame_0002.png").read_bytes()
+    before = (tmp_path / "2" / "0" / "clip0002.png").read_bytes()
     assert Path(output["path"]).stat().st_size
     # WHEN it renders a frame again, without another "open"
     *_, written, _ = worker.render(2, tmp_path / "again")

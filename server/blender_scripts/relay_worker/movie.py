@@ -14,8 +14,8 @@ from .failures import Failure
 from .frame import guarded, written
 from .outputs import Output, Places, redirected
 
-PICTURE = "frame_####"
-"""Name of a movie's frames; the artist never sees these files."""
+SUFFIXES = frozenset({".avi", ".dv", ".flv", ".mkv", ".mov", ".mp4", ".mpg", ".ogg", ".ogv", ".webm"})
+"""What an artist may write at the end of a movie's name. Its frames are named like it without; one alone comes home."""
 
 STRIP = "Relay Render"
 """Name of the strip that shows the pictures."""
@@ -43,7 +43,9 @@ def render_pictures(scene: bpy.types.Scene) -> None:
     if hasattr(settings, "media_type"):  # since 5.0
         settings.media_type = "IMAGE"
     settings.file_format, settings.color_depth = "PNG", depth
-    scene.render.filepath = PICTURE
+    stem, suffix = os.path.splitext(scene.render.filepath)  # noqa: PTH122 - a Path would change `//` and a last slash
+    if suffix.lower() in SUFFIXES:
+        scene.render.filepath = stem
 
 
 def encode(scene: bpy.types.Scene, frames: Sequence[int], pictures: Sequence[Path], folder: Path) -> list[Output]:

@@ -6,6 +6,7 @@ import json
 import os
 import queue
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -241,7 +242,7 @@ def start_cli(*arguments: str) -> "subprocess.Popen[str]":
     """`python -m server ...`, left running."""
     return subprocess.Popen(
         [sys.executable, "-m", "server", *arguments], cwd=ROOT, env=TERMINAL, text=True, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=subprocess.PIPE, preexec_fn=_heed_ctrl_c if os.name == "posix" else None,
     )  # fmt: skip
 
 
@@ -252,3 +253,8 @@ def read_until(process: "subprocess.Popen[str]", text: str) -> None:
         if text in line:
             return
     pytest.fail(f"{text} was never said; stderr: {process.stderr.read() if process.stderr else ''}")
+
+
+def _heed_ctrl_c() -> None:
+    """A shell that runs the tests in the background has its children ignore Ctrl+C, and theirs inherit it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

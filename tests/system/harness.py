@@ -241,9 +241,14 @@ def plain(text: str) -> str:
 def start_cli(*arguments: str) -> "subprocess.Popen[str]":
     """`python -m server ...`, left running."""
     return subprocess.Popen(
-        [sys.executable, "-m", "server", *arguments], cwd=ROOT, env=TERMINAL, text=True, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, preexec_fn=_heed_ctrl_c if os.name == "posix" else None,
-    )  # fmt: skip
+        [sys.executable, "-m", "server", *arguments],
+        cwd=ROOT,
+        env=TERMINAL,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=_heed_ctrl_c if os.name == "posix" else None,  # noqa: PLW1509 - it takes no lock
+    )
 
 
 def read_until(process: "subprocess.Popen[str]", text: str) -> None:

@@ -17,6 +17,7 @@ import shutil
 from pathlib import Path
 
 from addon.protocol import blendfile
+from addon.protocol.digest import new_digest
 from addon.protocol.messages import JobSpec, Refusal
 from addon.protocol.paths import check_relative_name
 from addon.protocol.transfer import Incoming
@@ -26,9 +27,6 @@ from .errors import RequestRefused
 from .executors.base import WrittenFile
 from .job_store import PICTURE, RESULT, NewOutput
 from .jobs import Task
-
-DIGEST_BYTES = 16
-"""128 bits: enough against accidents, and against forgery as long as a client can only harm its own jobs."""
 
 ABANDONED_S = 7 * 86400.0
 """An upload that nobody went on with for a week will not be."""
@@ -177,7 +175,7 @@ class Upload:
         self.digest = digest
         self._part = part
         self._target = target
-        self._hash = hashlib.blake2b(digest_size=DIGEST_BYTES)
+        self._hash = new_digest()
         self._file = part.open("a+b")
         self._file.seek(0)
         while block := self._file.read(_READ_BYTES):
@@ -222,7 +220,7 @@ class Upload:
 def digest_of(path: Path) -> tuple[int, str]:
     """Return (size in bytes, BLAKE2b-128 in hex) of a file."""
     with path.open("rb") as file:
-        digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=DIGEST_BYTES))
+        digest = hashlib.file_digest(file, new_digest)
         return file.tell(), digest.hexdigest()
 
 

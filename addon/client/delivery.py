@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..protocol.codec import Buffer
+from ..protocol.digest import new_digest
 from ..protocol.errors import ProtocolError
 from ..protocol.messages import Delivered, Grant, Output, Piece, Want
 from ..protocol.transfer import Incoming
-from .snapshot import DIGEST_BYTES
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +126,7 @@ class _Fetch:
         self._output = output
         self._part = part
         self._send = send
-        self._hash = hashlib.blake2b(digest_size=DIGEST_BYTES)
+        self._hash = new_digest()
         self._file = part.open("a+b", buffering=0)
         self._incoming = Incoming(output.size, self._hash_what_is_there())
         self._done: asyncio.Future[None] | None = None
@@ -183,7 +183,7 @@ def _is_there(path: Path, output: Output) -> bool:
         if path.stat().st_size != output.size:
             return False
         with path.open("rb") as file:
-            digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=DIGEST_BYTES))
+            digest = hashlib.file_digest(file, new_digest)
     except OSError:
         return False
     return digest.hexdigest() == output.digest

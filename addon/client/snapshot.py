@@ -4,16 +4,14 @@
 Blender saves into a new file and renames it into place, so an open file stays the save it was when it was opened.
 """
 
-import hashlib
 import mmap
 import os
 import time
 from pathlib import Path
 from typing import BinaryIO
 
+from ..protocol.digest import new_digest
 from .errors import CannotRead
-
-DIGEST_BYTES = 16
 
 REPLACING_S = 5.0
 """How long Blender may take from one rename to the next."""
@@ -38,7 +36,9 @@ class Snapshot:
 
     def digest(self) -> str:
         """BLAKE2b-128 of all bytes, in hex. Reads the whole file: call it in a thread."""
-        return hashlib.blake2b(self.bytes, digest_size=DIGEST_BYTES).hexdigest()
+        digest = new_digest()
+        digest.update(self.bytes)
+        return digest.hexdigest()
 
 
 def _open_when_there(path: Path) -> BinaryIO:

@@ -31,7 +31,7 @@ PARTS = [messages.JobSpec, messages.JobStatus, messages.Output]
 ENUMS = [messages.JobState, messages.Refusal, messages.Scope]
 
 CONSTANTS = {
-    "addon.protocol": ("limits", "frame_range", "paths", "version"),
+    "addon.protocol": ("digest", "limits", "frame_range", "paths", "version"),
     "addon.client": ("connection", "submission", "delivery"),
     "server": ("handlers",),
 }

@@ -69,9 +69,10 @@ class Books:
             raise RequestRefused(Refusal.UNKNOWN_JOB, "The node does not know this job (any more).") from None
 
     def drop_old(self) -> None:
-        """Strike out what has been finished for a month."""
+        """Strike out what has been finished for a month and is home."""
         for old in self.store.finished_before(time.time() - KEEP_FINISHED_S):
-            self.drop(self._jobs[old])
+            if not self._jobs[old].undelivered:
+                self.drop(self._jobs[old])
 
     @contextlib.contextmanager
     def reserving(self, digest: str) -> Iterator[None]:
@@ -139,14 +140,14 @@ class Books:
         """The task is given up."""
         self._count(job, task, TaskState.RENDERING, TaskState.FAILED)
         self.store.set_task(task, TaskState.FAILED, reason)
-        self._settle(job)
+        self.settle(job)
 
     def finish(self, job: Job, task: Task, seconds: float, outputs: Sequence[NewOutput]) -> None:
         """The task is done, and its results lie among the job's outputs."""
         job.running.pop(task.position, None)
         self.store.finish(task, seconds, outputs)
         self.store.refresh(job)
-        self._settle(job)
+        self.settle(job)
         self.audience.outputs_ready(job)
 
     def delivered(self, output: str) -> Job | None:
@@ -161,6 +162,22 @@ class Books:
         self.audience.job_changed(job)
         self.release(job)
         return job
+
+    def settle(self, job: Job) -> None:
+        """Close a job that has nothing left to do."""
+        self.audience.job_changed(job)
+        failed = job.frames[TaskState.FAILED]
+        if job.finished or job.frames[TaskState.PENDING] or job.frames[TaskState.RENDERING]:
+            return
+        if failed:
+            first = self.store.first_reason(job.id)
+            text = first if job.total == 1 else f"{failed} of {job.total} frames failed. The first one: {first}"
+            self.move(job, JobState.FAILED, text)
+        elif job.movie == TaskState.FAILED:
+            text = f"The frames are rendered, but not the movie: {self.store.first_reason(job.id)}"
+            self.move(job, JobState.FAILED, text)
+        elif job.movie in (None, TaskState.DONE):
+            self.move(job, JobState.DONE)
 
     # Disk
 
@@ -177,22 +194,6 @@ class Books:
         """Delete a file unless a job may still read it."""
         if not self._reserved[digest] and digest not in self.store.needed_digests():
             self._files.drop_file(digest)
-
-    def _settle(self, job: Job) -> None:
-        """Close a job that has nothing left to do."""
-        self.audience.job_changed(job)
-        failed = job.frames[TaskState.FAILED]
-        if job.finished or job.frames[TaskState.PENDING] or job.frames[TaskState.RENDERING]:
-            return
-        if failed:
-            first = self.store.first_reason(job.id)
-            text = first if job.total == 1 else f"{failed} of {job.total} frames failed. The first one: {first}"
-            self.move(job, JobState.FAILED, text)
-        elif job.movie == TaskState.FAILED:
-            text = f"The frames are rendered, but not the movie: {self.store.first_reason(job.id)}"
-            self.move(job, JobState.FAILED, text)
-        elif job.movie in (None, TaskState.DONE):
-            self.move(job, JobState.DONE)
 
     def _count(self, job: Job, task: Task, before: TaskState, after: TaskState) -> None:
         job.running.pop(task.position, None)

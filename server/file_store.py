@@ -213,8 +213,13 @@ class Upload:
         try:
             self._file.close()
         except OSError as error:  # Buffered bytes did not fit on the disk: they will be asked for again.
-            if error.errno != errno.ENOSPC:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
+
+    def discard(self) -> None:
+        """Stop for good."""
+        self.close()
+        self._part.unlink(missing_ok=True)
 
 
 def digest_of(path: Path) -> tuple[int, str]:

@@ -124,12 +124,20 @@ class Handlers:
         elif self._is_sent_by_another(session, message.digest):
             session.waits_for.add(message.digest)
         else:
+            session.opening.add(message.digest)
             self._answer(session, message.digest, self._begin_upload(session, message))
 
     async def _begin_upload(self, session: Session, message: Offer) -> None:
-        upload = await asyncio.to_thread(
-            self.node.files.begin_upload, message.digest, session.hello.client, message.size
-        )
+        try:
+            upload = await asyncio.to_thread(
+                self.node.files.begin_upload, message.digest, session.hello.client, message.size
+            )
+        finally:
+            session.opening.discard(message.digest)
+        if session.closed:
+            upload.close()
+            self._wake_waiting(message.digest)
+            return
         session.uploads[message.digest] = upload
         if upload.incoming.complete:
             await self._finish_upload(session, upload)
@@ -139,11 +147,12 @@ class Handlers:
     def _is_sent_by_another(self, session: Session, digest: str) -> bool:
         """Whether another program of this artist is sending the same file; an older connection of this one is not."""
         for other in self.endpoint.sessions():
-            if other is session or other.hello.client != session.hello.client or digest not in other.uploads:
+            if other is session or other.hello.client != session.hello.client:
                 continue
-            if other.hello.process != session.hello.process:
+            if digest in other.opening or (digest in other.uploads and other.hello.process != session.hello.process):
                 return True
-            other.uploads.pop(digest).close()
+            if digest in other.uploads:
+                other.uploads.pop(digest).close()
         return False
 
     def _wake_waiting(self, digest: str) -> None:
@@ -156,7 +165,7 @@ class Handlers:
     def _on_withdraw(self, session: Session, message: Withdraw, _: Buffer) -> None:
         upload = session.uploads.pop(message.digest, None)
         if upload is not None:
-            upload.close()
+            upload.discard()
             self._wake_waiting(message.digest)
 
     def _on_piece(self, session: Session, message: Piece, payload: Buffer) -> None:

@@ -67,6 +67,7 @@ class Node:
         """Tidy up after the last run and go on with what is queued."""
         self.books.drop_old()
         for job in self.books:
+            self.books.settle(job)  # A kill may have come between its last frame and its end.
             self.books.release(job)
         names = {job.id for job in self.books}
         await asyncio.to_thread(self.files.sweep, names, self.books.store.needed_digests(), time.time())
@@ -143,7 +144,7 @@ class Node:
         job = self.books.job(task.job)
         try:
             assignment = self._assignment(job, task)
-        except (NoBlender, OSError) as error:
+        except (NoBlender, NotABlend, TruncatedBlend, RequestRefused, OSError) as error:
             self._stop(job, JobState.FAILED, _sentence(error))
             return
         self._assigned[slot] = assignment
@@ -240,13 +241,15 @@ class Node:
             outputs = await asyncio.to_thread(self.files.keep_outputs, task, event.files, for_movie)
         except (IncompletePicture, UnsafePath, OSError) as error:
             failure = error
-        if job.id in self.books and job.state != JobState.SUPERSEDED:
-            if failure is None:
-                self.books.finish(job, task, event.seconds, outputs)
-            else:
-                self._on_not_kept(job, task, failure)
-        self._leave(assignment)
-        self._schedule()
+        try:
+            if job.id in self.books and job.state != JobState.SUPERSEDED:
+                if failure is None:
+                    self.books.finish(job, task, event.seconds, outputs)
+                else:
+                    self._on_not_kept(job, task, failure)
+        finally:
+            self._leave(assignment)
+            self._schedule()
 
     def _on_not_kept(self, job: Job, task: Task, error: Exception) -> None:
         if isinstance(error, UnsafePath):
@@ -284,7 +287,8 @@ class Node:
     def _supersede(self, newer: Job) -> None:
         for job in self.books:
             same = newer.spec.group and (job.owner, job.spec.group) == (newer.owner, newer.spec.group)
-            if same and job is not newer and not job.finished:
+            older = job is not newer and job.spec.created <= newer.spec.created
+            if same and older and not job.finished:
                 self._stop(job, JobState.SUPERSEDED, "A newer save took its place.")
 
     def _leave(self, assignment: Assignment) -> None:

@@ -46,6 +46,10 @@ class Session:
     """When it last said something, seconds on the loop's clock."""
     uploads: dict[str, Upload] = field(default_factory=dict)
     """By digest."""
+    closed: bool = False
+    """Whether the client is gone."""
+    opening: set[str] = field(default_factory=set)
+    """Digests whose uploads are about to begin: what is there already is being read."""
     waits_for: set[str] = field(default_factory=set)
     """Digests that another program of the same artist is sending."""
     downloads: dict[str, Download] = field(default_factory=dict)
@@ -62,6 +66,7 @@ class Session:
 
     def close(self) -> None:
         """Let go of all files; what has arrived of an upload stays for the next connection."""
+        self.closed = True
         for upload in self.uploads.values():
             upload.close()
         for download in self.downloads.values():

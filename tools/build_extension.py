@@ -145,7 +145,7 @@ def _run(command: Sequence[str], failure: str) -> None:
 def main() -> int:
     """Build from the command line; returns the exit code."""
     parser = argparse.ArgumentParser(description="Build the Blender extension, one zip per platform.")
-    parser.add_argument("--blender", help="build with this Blender (default: the one on PATH, else the bpy wheel)")
+    parser.add_argument("--blender", help="build with this Blender (default: the bpy wheel, else the one on PATH)")
     parser.add_argument("--output", type=Path, default=ROOT / "dist", help="folder for the zips (default: dist)")
     options = parser.parse_args()
     try:

@@ -3,5 +3,6 @@
 
 Without bpy, and tested without it: `jobs` (what is known of the node and its jobs), `wording` (how it is said),
 `client_process` and `client_link` (the process beside Blender), `shot` (what a save hands over), `folders`.
-With bpy, thin: `preferences`, `collect`, `live`, `handlers`, `operators`, `panels`, `thumbnails`, `registration`.
+With bpy, thin: `preferences`, `collect`, `live`, `handlers`, `operators`, `panels`, `paragraph`, `thumbnails`,
+`viewer`, `registration`.
 """

@@ -62,7 +62,7 @@ class Job:
     @property
     def retriable(self) -> bool:
         """Whether asking for the failed frames again makes sense."""
-        return self.failed > 0 or self.state == "failed"
+        return self.state == "failed"
 
 
 class Jobs:

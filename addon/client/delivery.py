@@ -77,8 +77,7 @@ class Deliveries:
         task = asyncio.current_task()
         assert task is not None
         task.set_name(output.job)
-        async with self._slots:
-            path = await self._fetch_until_good(output)
+        path = await self._fetch_until_good(output)
         if self._tasks.get(output.output) is task:
             del self._tasks[output.output]
         self._send(Delivered(output.output))
@@ -86,20 +85,21 @@ class Deliveries:
 
     async def _fetch_until_good(self, output: Output) -> Path:
         """Fetch an output; a folder that cannot be written is tried again until the artist has mended it."""
-        troubled = False
+        trouble = ""
         while True:
             try:
-                path = self._locate(output)
-                await self._fetch(output, path)
+                async with self._slots:
+                    path = self._locate(output)
+                    await self._fetch(output, path)
             except (OSError, ProtocolError) as error:
                 log.warning("%s: %s", output.name, error)
-                self._on_trouble(output, _sentence(error, output))
-                troubled = True
-                await asyncio.sleep(FOLDER_PAUSE_S)
-                continue
-            if troubled:
-                self._on_trouble(output, "")
-            return path
+                trouble = _sentence(error, output)
+                self._on_trouble(output, trouble)
+            else:
+                if trouble:
+                    self._on_trouble(output, "")
+                return path
+            await asyncio.sleep(FOLDER_PAUSE_S)  # Others may fetch meanwhile: their folders may be fine.
 
     async def _fetch(self, output: Output, path: Path) -> None:
         """One attempt. Raises OSError when this machine's disk does not take it, ProtocolError for a damaged one."""

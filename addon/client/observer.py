@@ -49,11 +49,14 @@ class Observer:
         """Ask the node for something."""
         self._connection.send(message)
 
-    async def news(self) -> None:
-        """Return when something has changed since the last time. Raises Unreachable when the node is lost."""
+    async def news(self, patient: bool = False) -> None:
+        """Return when something has changed since the last time.
+
+        Raises Unreachable when the node is lost, unless `patient`: then what was known stays until it is back.
+        """
         await self._changed.wait()
         self._changed.clear()
-        if self._failure:
+        if self._failure and not patient:
             raise Unreachable(self._failure)
 
     async def until(self, holds: Callable[[], bool]) -> None:

@@ -163,8 +163,10 @@ class Client:
         known = self._jobs.get(job)
         if known is None:
             return
-        if known.entry.accepted:
+        if self._is_at_hand(known):
             self._connection.send(Retry(job))
+        elif known.entry.accepted:
+            self._problem(job, f"The node at {known.entry.address}, which has this job, is not connected.")
         elif known.entry.end:
             known.entry.end = known.entry.text = ""
             self._save(known.entry)
@@ -173,6 +175,8 @@ class Client:
     def clear_finished(self) -> None:
         """Take finished jobs off the list."""
         for job in list(self._jobs.values()):
+            if job.entry.end and job.entry.accepted:
+                continue  # Its node has not heard yet that it is cancelled.
             if job.over:
                 if job.entry.accepted:
                     self._connection.send(Forget(job.entry.job))
@@ -203,6 +207,7 @@ class Client:
         if self._lane.locked():
             submission.progress.text = "Waits for the file before it."
         try:
+            await submission.take_snapshot()
             async with self._lane:
                 submission.progress.text = ""
                 await submission.run()
@@ -237,12 +242,17 @@ class Client:
 
     def _end(self, job: _Job, end: str, text: str) -> None:
         """Close a job that no node has."""
-        if job.task is not None and job.task is not asyncio.current_task():
-            job.task.cancel()
-        job.submission = job.task = None
+        if job.submission is not None:
+            job.submission.withdraw()
+        self._stop_submission(job)
         job.entry.end, job.entry.text = end, text
         self._save(job.entry)
         self._news_of(job)
+
+    def _stop_submission(self, job: _Job) -> None:
+        if job.task is not None and job.task is not asyncio.current_task():
+            job.task.cancel()
+        job.submission = job.task = None
 
     def _forget(self, job: _Job) -> None:
         self._deliveries.give_up(job.entry.job)
@@ -302,14 +312,17 @@ class Client:
         job = self._jobs.get(status.job)
         if job is None:
             return
-        if job.entry.end:  # Cancelled here while the node was accepting it.
+        if job.entry.end:  # Cancelled here while the node was accepting it, or was not connected.
             if status.state not in FINISHED:
                 self._connection.send(Cancel(status.job))
+            elif job.entry.accepted:
+                job.entry.node = ""  # It has heard.
+                self._save(job.entry)
             return
         job.status = status
         if not job.entry.accepted:
             self._accepted(job)
-        job.submission = None
+        self._stop_submission(job)
         if status.state == JobState.SUPERSEDED:
             self._deliveries.give_up(status.job)
         self._news_of(job)

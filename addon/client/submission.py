@@ -54,6 +54,7 @@ class Submission:
         self._linked = linked
         self._on_progress = on_progress
         self._mail: asyncio.Queue[NodeMessage | None] = asyncio.Queue()
+        self.accepted = False
         self._snapshot: Snapshot | None = None
         self._digest = ""
         self._meter = Meter()
@@ -65,6 +66,7 @@ class Submission:
                 concerned = about in (self._digest, self.entry.job)
             case JobChanged(status=status):
                 concerned = status.job == self.entry.job
+                self.accepted = self.accepted or concerned
             case _:
                 concerned = False
         if concerned:
@@ -74,17 +76,22 @@ class Submission:
         """The connection was lost or is there (again): start over from what the node has."""
         self._mail.put_nowait(None)
 
-    async def run(self) -> None:
-        """Bring the job to the node. Raises CannotRead, or JobRefused with the node's sentence."""
+    async def take_snapshot(self) -> None:
+        """Hold the file as it is now, however long the rest takes. Raises CannotRead."""
         self._snapshot = await asyncio.to_thread(Snapshot, Path(self.entry.order.blend))
+
+    async def run(self) -> None:
+        """Bring the snapshot to the node. Raises JobRefused with the node's sentence."""
+        assert self._snapshot is not None
         self.progress.total = self._snapshot.size
         self._digest = await asyncio.to_thread(self._snapshot.digest)
-        try:
-            while not await self._attempt():
-                pass
-        except asyncio.CancelledError:
+        while not (self.accepted or await self._attempt()):
+            pass
+
+    def withdraw(self) -> None:
+        """Tell the node that the file will not come after all."""
+        if self._digest:
             self._send(Withdraw(self._digest))
-            raise
 
     async def _attempt(self) -> bool:
         """Go as far as the link lets us; True when the node has accepted the job."""

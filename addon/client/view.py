@@ -4,7 +4,7 @@
 from typing import Any
 
 from ..protocol.frame_range import parse_frames
-from ..protocol.messages import JobState, JobStatus
+from ..protocol.messages import FINISHED, JobState, JobStatus
 from .ledger import Entry
 from .submission import Progress
 
@@ -40,7 +40,7 @@ def state_of(entry: Entry, status: JobStatus | None, upload: Progress | None) ->
         return entry.end
     if status is None:
         return "uploading" if upload is not None and upload.total and not upload.text else "waiting"
-    if status.state == JobState.DONE and status.undelivered:
+    if status.undelivered and status.state in FINISHED and status.state != JobState.SUPERSEDED:
         return "returning"
     return str(status.state)
 

@@ -51,7 +51,7 @@ def submit(
     try:
         run(_submit(order, to, data))
     except KeyboardInterrupt:
-        errors.print(f"The job goes on. See it, and bring its frames, with: python -m server watch --to {to}")
+        errors.print(f"The job stays. Go on with it, and bring its frames, with: python -m server watch --to {to}")
         raise typer.Exit(130) from None
 
 
@@ -61,7 +61,7 @@ def status(to: To = DEFAULT_TO) -> None:
 
     async def show() -> None:
         async with _observer(to) as observer:
-            console.print(observer.welcome_text)
+            console.print(observer.welcome_text, markup=False)
             console.print(job_table(observer.jobs.values()))
 
     run(show())
@@ -93,7 +93,7 @@ def cancel(
                 raise fail(f"Job {wanted.job[:8]} ({wanted.title}) has ended already: {wanted.state}.")
             observer.send(Cancel(wanted.job))
             await observer.until(lambda: wanted.job in observer.jobs and observer.jobs[wanted.job].state in FINISHED)
-            console.print(f"Cancelled {wanted.title} ({wanted.job[:8]}).")
+            console.print(f"Cancelled {wanted.title} ({wanted.job[:8]}).", markup=False)
 
     run(stop())
 
@@ -130,7 +130,7 @@ async def _show_progress(job: str, lines: "asyncio.Queue[dict[str, Any]]") -> No
         rich.progress.TextColumn("{task.description}"),
         rich.progress.BarColumn(),
         rich.progress.TaskProgressColumn(),
-        rich.progress.TextColumn("{task.fields[note]}"),
+        rich.progress.TextColumn("{task.fields[note]}", markup=False),
         console=console,
     )
     said: set[str] = set()
@@ -145,10 +145,10 @@ async def _show_progress(job: str, lines: "asyncio.Queue[dict[str, Any]]") -> No
             if line["event"] == "problem":
                 raise fail(line["text"])
             if line["event"] == "delivered":
-                progress.console.print(line["path"])
+                progress.console.print(line["path"], markup=False)
             if line["event"] == "job":
                 for notice in set(line["notices"]) - said:
-                    progress.console.print(f"[yellow]{notice}[/yellow]")
+                    progress.console.print(notice, style="yellow", markup=False)
                 said.update(line["notices"])
                 progress.update(bar, **_bar(line))
                 if line["state"] == "done":
@@ -173,7 +173,7 @@ async def _watch(to: str, data: Path) -> None:
 
         def show(line: dict[str, Any]) -> None:
             if line["event"] == "delivered":
-                live.console.print(line["path"])
+                live.console.print(line["path"], markup=False)
             elif line["event"] == "job" and line["state"] in ("done", "cancelled", "superseded"):
                 client.let_go(line["job"])
 
@@ -181,7 +181,7 @@ async def _watch(to: str, data: Path) -> None:
             async with _observer(to) as observer:
                 while True:
                     live.update(job_table(observer.jobs.values()), refresh=True)
-                    await observer.news()
+                    await observer.news(patient=True)
 
         client = Client(data, show)
         client.configure(to)

@@ -4,6 +4,7 @@
 from collections.abc import Iterable
 
 import rich.table
+from rich.markup import escape
 
 from addon.protocol.messages import JobState, JobStatus
 
@@ -22,13 +23,13 @@ def job_table(jobs: Iterable[JobStatus]) -> rich.table.Table:
         colour = _COLOURS.get(status.state, "default")
         table.add_row(
             status.job[:8],
-            status.title,
+            escape(status.title),
             f"[{colour}]{status.state}[/{colour}]",
-            status.frames,
+            escape(status.frames),
             f"{status.done}/{status.total} {status.fraction:4.0%}",
             "" if status.eta_s is None else short_time(status.eta_s),
             status.blender or "",
-            " ".join((status.text, *status.notices)),
+            escape(" ".join((status.text, *status.notices))),
         )
     return table
 

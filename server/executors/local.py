@@ -164,11 +164,12 @@ class _Slot:
         self._finish(TaskFailed(str(line["reason"]), bool(line.get("fatal"))))
 
     def _on_exit(self, worker: WorkerProcess) -> None:
-        begun = self._begun.pop(worker)
+        begun = self._begun[worker]
         if worker is self._worker:  # Else it was killed.
             log.warning("a Blender ended by itself")
             self._worker = self._blender = self._opened = None
             self._finish(BlenderDied(worker.last_words))
+        del self._begun[worker]
         for assignment in begun:
             self._listener(assignment, AttemptClosed())
 

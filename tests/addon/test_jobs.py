@@ -103,7 +103,9 @@ def test_a_job_cancelled_before_the_client_knew_it_is_not_handed_over_again() ->
     assert jobs.unacknowledged() == []
 
 
-@pytest.mark.parametrize(("state", "failed", "retriable"), [("failed", 0, True), ("done", 2, True), ("done", 0, False)])
+@pytest.mark.parametrize(
+    ("state", "failed", "retriable"), [("failed", 0, True), ("cancelled", 2, False), ("done", 0, False)]
+)
 def test_what_can_be_retried(state: str, failed: int, retriable: bool) -> None:
     jobs = Jobs()
     jobs.apply(event("a", state, failed=failed))

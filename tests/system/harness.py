@@ -88,6 +88,8 @@ class NodeProcess:
                     blender.kill()
             output.close()
             self.process = None
+        said = self.log.read_text() if self.log.exists() else ""  # A test's disk may be gone, and the log with it.
+        assert "Traceback" not in said, said[-3000:]
 
 
 def _drain(pipe: IO[str]) -> None:

@@ -186,17 +186,39 @@ def test_a_full_disk_at_the_artist_leaves_the_frames_on_the_node(
 
 
 def test_an_existing_frame_is_replaced_only_by_a_complete_one(
-    any_blender: Blender, start_node: StartNode, start_client: StartClient, make_scene: MakeScene, tmp_path: Path
-) -> None:
-    folder = tmp_path / "out"
-    folder.mkdir()
+    any_blender: Blender, start_node: StartNode, start_client: StartClient, make_scene: MakeScene, tmp_path: Path,
+    small_disk: Callable[[str], Path],
+) -> None:  # fmt: skip
+    # GIVEN an older frame in a folder that has no room for the new one
+    folder = small_disk("8k")
     (folder / "shot_001.png").write_bytes(b"an older frame")
     node = start_node(any_blender)
     client = start_client(node.address)
     job = client.render(make_scene(any_blender), folder, "1")
-    client.until(lambda line: line["event"] == "job" and line["state"] in ("rendering", "queued"))
+    client.until(lambda line: line["event"] == "job" and "No space left" in line["text"])
+    # THEN the older one stays, until there is room for the whole new one
+    assert (folder / "shot_001.png").read_bytes() == b"an older frame"
+    small_disk("8M")
     client.until_state(job, "done")
-    verify(folder / "shot_001.png")
+    check_whole(folder, 1)
+
+
+def test_a_folder_that_cannot_be_written_holds_up_no_other(
+    any_blender: Blender, start_node: StartNode, start_client: StartClient, make_scene: MakeScene, tmp_path: Path
+) -> None:
+    # GIVEN more frames than are fetched at once, for a folder that is a file
+    (tmp_path / "taken").write_text("not a folder")
+    node = start_node(any_blender)
+    client = start_client(node.address)
+    bad = client.render(make_scene(any_blender), tmp_path / "taken", "1-8")
+    client.until(lambda line: line["event"] == "job" and "The frames wait on the node" in line["text"])
+    # WHEN another job is rendered, THEN its frames come
+    client.until_state(client.render(make_scene(any_blender), tmp_path / "free", "1-3"), "done")
+    check_whole(tmp_path / "free", 3)
+    # AND the first one's come as soon as they can
+    (tmp_path / "taken").unlink()
+    client.until_state(bad, "done")
+    check_whole(tmp_path / "taken", 8)
 
 
 def test_an_address_where_nobody_is_gets_a_sentence(

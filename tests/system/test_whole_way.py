@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From a saved file to frames in the artist's folder, through real processes, sockets and Blenders."""
 
+import json
+import shutil
 import signal
 import sqlite3
 import sys
@@ -410,3 +412,57 @@ def test_every_one_of_many_quick_saves_has_its_thumbnail(
     # THEN it was the same Blender all the time, and nothing is left of any
     assert node.blenders() == [worker]
     assert list((node.data / "jobs").iterdir()) == []
+
+
+def test_a_job_that_the_node_has_and_the_client_does_not_remember_handing_over(
+    any_blender: Blender, start_node: StartNode, start_client: StartClient, make_scene: MakeScene, tmp_path: Path
+) -> None:
+    # GIVEN a client that was killed after the node had accepted its job and before that was written down
+    node = start_node(any_blender)
+    client = start_client(node.address)
+    blend = make_scene(any_blender, BULK="3072")
+    job = client.render(blend, tmp_path / "frames", "1-12")
+    client.until_state(job, "rendering")
+    client.kill()
+    entry = tmp_path / "client" / "jobs" / f"{job}.json"
+    entry.write_text(json.dumps(json.loads(entry.read_text()) | {"node": "", "address": ""}))
+    # WHEN the next one starts
+    client = start_client(node.address)
+    # THEN the job is taken up as it is, and others are not held up by it
+    after = client.render(blend, tmp_path / "after", "1")
+    client.until(lambda _: client.states.get(job) == "done" and client.states.get(after) == "done")
+    check_frames(tmp_path / "frames")
+
+
+def test_each_save_is_rendered_as_it_was_when_it_was_saved(
+    any_blender: Blender, start_node: StartNode, start_client: StartClient, make_scene: MakeScene, tmp_path: Path
+) -> None:
+    # GIVEN two saves of different content while there is no node
+    client = start_client("")
+    blend = tmp_path / "shot.blend"
+    shutil.copy(make_scene(any_blender, PATTERN="//first_##"), blend)
+    one = client.render(blend, tmp_path / "frames", "1", trigger="save", keep_older=True)
+    client.until_state(one, "waiting")
+    shutil.copy(make_scene(any_blender, PATTERN="//second_##"), tmp_path / "new.blend")
+    (tmp_path / "new.blend").replace(blend)
+    two = client.render(blend, tmp_path / "frames", "1", trigger="save", keep_older=True)
+    client.until_state(two, "waiting")
+    # WHEN there is one, THEN each is rendered with its own content
+    client.send(command="configure", address=start_node(any_blender).address)
+    client.until(lambda _: client.states.get(one) == "done" and client.states.get(two) == "done")
+    assert sorted(path.name for path in (tmp_path / "frames").iterdir()) == ["first_01.png", "second_01.png"]
+
+
+def test_titles_that_look_like_markup_are_shown_as_they_are(
+    any_blender: Blender, start_node: StartNode, start_client: StartClient, make_scene: MakeScene, tmp_path: Path
+) -> None:
+    node = start_node(any_blender)
+    client = start_client(node.address)
+    client.until_state(
+        client.render(make_scene(any_blender), tmp_path / "[final]", "1", title="shot[/b] [wip]"), "done"
+    )
+    assert "shot[/b] [wip]" in cli("status", "--to", node.address, data=tmp_path).stdout
+    done = cli(
+        "submit", make_scene(any_blender), "--to", node.address, "--output", tmp_path / "[out]", data=tmp_path / "cli"
+    )
+    assert "[out]" in done.stdout

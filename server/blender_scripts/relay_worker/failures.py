@@ -42,7 +42,7 @@ def rendering_failure(error: str, scene: str) -> Failure:
 
 def disk_full() -> Failure:
     """The node ran out of space for what it renders."""
-    return Failure("The render node's disk is full: make room there, then retry the failed frames.")
+    return Failure("The render node's disk is full: make room there, then retry the failed frames.", fatal=True)
 
 
 def _words(error: str) -> str:

@@ -7,7 +7,7 @@ Every change goes through here: it is stored first, and then told to the `Audien
 import contextlib
 import errno
 import logging
-import sqlite3
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -88,11 +88,10 @@ class Books:
 
     def add(self, job: Job, frames: Sequence[int]) -> None:
         """Enter a job whose files are laid out. Raises RequestRefused when the disk has no room for that."""
+        if not self.store.has_room:
+            raise self._files.refusal(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), job.spec.size)
         job.frames[TaskState.PENDING] = len(frames)
-        try:
-            self.store.add(job, frames)
-        except sqlite3.OperationalError as error:
-            raise self._files.refusal(OSError(errno.ENOSPC, str(error)), job.spec.size) from error
+        self.store.add(job, frames)
         self._jobs[job.id] = job
         self.audience.job_changed(job)
 

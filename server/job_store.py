@@ -18,6 +18,7 @@ from addon.protocol.messages import JobSpec, JobState, Output
 
 from .errors import StoreInUse, StoreTooNew
 from .jobs import Job, Task, TaskState
+from .reserve import Reserve
 
 MIGRATIONS = (
     """
@@ -89,6 +90,7 @@ class JobStore:
         """Open or create the database. Raises StoreInUse or StoreTooNew."""
         self._db = sqlite3.connect(path, isolation_level=None, timeout=0)
         self._lock()
+        self._reserve = Reserve(path.with_name("reserve"))
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
         self._db.execute("PRAGMA foreign_keys=ON")
@@ -98,6 +100,12 @@ class JobStore:
     def node_id(self) -> str:
         """32 hexadecimal digits, made up once: how clients know this node again under another address."""
         return str(self._db.execute("SELECT id FROM node").fetchone()[0])
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the disk has room for more than what is under way."""
+        self._reserve.balance()
+        return self._reserve.held
 
     def close(self) -> None:
         """Close the database."""
@@ -281,6 +289,7 @@ class JobStore:
 
     def _transaction(self) -> sqlite3.Connection:
         """A context in which all is stored or nothing; sqlite3's connection commits or rolls back at its end."""
+        self._reserve.balance()
         self._db.execute("BEGIN IMMEDIATE")
         return self._db
 

@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -163,6 +164,29 @@ def test_a_full_disk_on_the_node_waits_for_room(
     # THEN the job goes on by itself
     client.until_state(job, "done")
     assert len(list((tmp_path / "out").iterdir())) == 2
+
+
+def test_a_disk_that_fills_while_frames_render_fails_the_job_until_there_is_room(
+    any_blender: Blender, start_node: StartNode, start_client: StartClient, make_scene: MakeScene, tmp_path: Path,
+    small_disk: Callable[[str], Path],
+) -> None:  # fmt: skip
+    # GIVEN a job that is being rendered
+    disk = small_disk("16M")
+    node = start_node(any_blender, data=disk / "node")
+    client = start_client(node.address)
+    job = client.render(make_scene(any_blender, SAMPLES="256"), tmp_path / "out", "1-12")
+    client.until(lambda line: line["event"] == "delivered")
+    # WHEN the node's disk fills up
+    with suppress(OSError), (disk / "ballast").open("wb", buffering=0) as ballast:
+        while True:
+            ballast.write(bytes(4096))
+    # THEN the artist is told so
+    assert "disk is full" in client.until_state(job, "failed")["text"]
+    # AND with room again, Retry goes on with what is missing
+    (disk / "ballast").unlink()
+    client.send(command="retry", job=job)
+    client.until_state(job, "done")
+    check_whole(tmp_path / "out", 12)
 
 
 def test_a_full_disk_at_the_artist_leaves_the_frames_on_the_node(

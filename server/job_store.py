@@ -89,12 +89,16 @@ class JobStore:
     def __init__(self, path: Path) -> None:
         """Open or create the database. Raises StoreInUse or StoreTooNew."""
         self._db = sqlite3.connect(path, isolation_level=None, timeout=0)
-        self._lock()
+        try:
+            self._lock()
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.execute("PRAGMA foreign_keys=ON")
+            self._migrate()
+        except BaseException:
+            self._db.close()
+            raise
         self._reserve = Reserve(path.with_name("reserve"))
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
-        self._db.execute("PRAGMA foreign_keys=ON")
-        self._migrate()
 
     @property
     def node_id(self) -> str:

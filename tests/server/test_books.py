@@ -41,6 +41,7 @@ def test_a_kill_between_the_last_frame_and_the_jobs_end_leaves_no_job_hanging(tm
     # THEN the job is done, and its frame still waits for the artist
     assert found.state == JobState.DONE
     assert found.undelivered == 1
+    again.store.close()
 
 
 def test_a_file_is_kept_while_it_is_being_checked(tmp_path: Path) -> None:
@@ -51,3 +52,4 @@ def test_a_file_is_kept_while_it_is_being_checked(tmp_path: Path) -> None:
         books.release_file("1" * 32)
         assert file.exists()
     assert not file.exists()
+    books.store.close()

@@ -3,6 +3,7 @@
 
 import sqlite3
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,8 +29,10 @@ def written(name: str, kind: str = RESULT) -> NewOutput:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> JobStore:
-    return JobStore(tmp_path / "node.sqlite3")
+def store(tmp_path: Path) -> Iterator[JobStore]:
+    store = JobStore(tmp_path / "node.sqlite3")
+    yield store
+    store.close()
 
 
 def test_only_the_tables_steps_can_be_taken() -> None:
@@ -95,6 +98,7 @@ def test_a_job_is_found_again_after_a_restart(store: JobStore, tmp_path: Path) -
     assert loaded.undelivered == 1
     assert [task.frame for task in again.pending(job.id, 10)] == [2, 4]
     assert again.first_reason(job.id) == "It is too dark."
+    again.close()
     assert status_of(loaded, now=0.0).fraction == pytest.approx(0.25)
 
 

@@ -76,7 +76,7 @@ class CancelJob(bpy.types.Operator):
 
 
 class RetryFailedFrames(bpy.types.Operator):
-    """Render this job's failed frames again, from the same saved file"""
+    """Render again what failed of this job. A file that never reached the node is sent as it is now"""
 
     bl_idname = "relay_render.retry"
     bl_label = "Retry Failed Frames"

@@ -15,6 +15,9 @@ from .errors import CannotRead
 
 REPLACING_S = 5.0
 """How long Blender may take from one rename to the next."""
+BETWEEN_LOOKS_S = 0.25
+"""How long a file must be out of sight, with no sign of a save, before it is believed to be gone: looking for the file
+and looking for the save that replaces it are two steps, and that save may end, and the next begin, between them."""
 
 
 class Snapshot:
@@ -47,13 +50,13 @@ def _open_when_there(path: Path) -> BinaryIO:
     Blender renames X.blend to X.blend1 and then X.blend@ to X.blend: for some microseconds, longer on a network drive,
     there is no X.blend. No system tells of the end of that, so it is looked at. Raises FileNotFoundError.
     """
-    deadline = time.monotonic() + REPLACING_S
+    missed = time.monotonic()
     while True:
         try:
             return _open_shared(path)
         except FileNotFoundError:
-            being_saved = path.with_name(f"{path.name}@").exists() or path.exists()
-            if not being_saved or time.monotonic() > deadline:
+            patience = REPLACING_S if path.with_name(f"{path.name}@").exists() else BETWEEN_LOOKS_S
+            if time.monotonic() - missed > patience:
                 raise
             time.sleep(0.005)
 

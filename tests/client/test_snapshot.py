@@ -3,9 +3,11 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
+from addon.client import snapshot
 from addon.client.errors import CannotRead
 from addon.client.snapshot import Snapshot
 
@@ -21,11 +23,11 @@ def save_over(path: Path, content: bytes) -> None:
 def test_a_snapshot_stays_the_save_it_was(tmp_path: Path) -> None:
     path = tmp_path / "shot.blend"
     path.write_bytes(b"first" * 1000)
-    snapshot = Snapshot(path)
-    digest = snapshot.digest()
+    taken = Snapshot(path)
+    digest = taken.digest()
     save_over(path, b"second" * 1000)
-    assert bytes(snapshot.bytes) == b"first" * 1000
-    assert snapshot.digest() == digest != Snapshot(path).digest()
+    assert bytes(taken.bytes) == b"first" * 1000
+    assert taken.digest() == digest != Snapshot(path).digest()
 
 
 def test_a_save_is_not_hindered_by_a_snapshot_in_another_process(tmp_path: Path) -> None:
@@ -65,6 +67,25 @@ def test_a_file_that_is_being_saved_over_and_over_is_always_found(tmp_path: Path
     finally:
         stop.set()
         saving.join()
+
+
+def test_saves_that_begin_and_end_between_two_looks_hide_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # GIVEN an artist who is quick: each look finds neither the file nor a sign of the save that replaces it
+    path = tmp_path / "shot.blend"
+    looks = 0
+
+    def look(wanted: Path) -> BinaryIO:
+        nonlocal looks
+        looks += 1
+        if looks == 3:
+            wanted.write_bytes(b"third")
+        return wanted.open("rb")
+
+    monkeypatch.setattr(snapshot, "_open_shared", look)
+    # THEN the file is found all the same
+    assert bytes(Snapshot(path).bytes) == b"third"
 
 
 @pytest.mark.parametrize(("make", "sentence"), [(None, "not there any more"), (b"", "is empty")])

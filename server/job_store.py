@@ -140,9 +140,13 @@ class JobStore:
         """Return all jobs in order of arrival. What was rendering when the server ended is pending again."""
         with self._transaction():
             self._db.execute("UPDATE tasks SET state='pending' WHERE state='rendering'")
-            self._db.execute("UPDATE jobs SET state='queued' WHERE state IN ('rendering', 'encoding')")
         rows = self._db.execute("SELECT owner, spec, state, text, notices, blender FROM jobs ORDER BY arrived")
-        return [self._job(*row) for row in rows.fetchall()]
+        jobs = [self._job(*row) for row in rows.fetchall()]
+        for job in jobs:
+            if job.under_way:  # A crash among these leaves the others for the next start.
+                job.move(JobState.QUEUED)
+                self.update(job)
+        return jobs
 
     def forget(self, job: str) -> None:
         """Remove a job with its tasks and outputs."""

@@ -106,6 +106,11 @@ class Job:
         """Whether the node does nothing more for it by itself."""
         return self.state in FINISHED
 
+    @property
+    def under_way(self) -> bool:
+        """Whether a Blender is at work for it."""
+        return self.state in (JobState.RENDERING, JobState.ENCODING)
+
     def move(self, state: JobState, text: str = "") -> None:
         """Take one step. Raises IllegalTransition when the table does not allow it."""
         if state not in TRANSITIONS[self.state]:

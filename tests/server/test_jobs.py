@@ -98,8 +98,12 @@ def test_a_job_is_found_again_after_a_restart(store: JobStore, tmp_path: Path) -
     assert loaded.undelivered == 1
     assert [task.frame for task in again.pending(job.id, 10)] == [2, 4]
     assert again.first_reason(job.id) == "It is too dark."
-    again.close()
     assert status_of(loaded, now=0.0).fraction == pytest.approx(0.25)
+    # AND that is on disk, too: another start finds nothing to put back
+    again.close()
+    rows = sqlite3.connect(tmp_path / "node.sqlite3")
+    assert rows.execute("SELECT state FROM jobs").fetchall() == [("queued",)]
+    rows.close()
 
 
 def test_outputs_wait_until_they_are_acknowledged(store: JobStore) -> None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Messages to ZeroMQ frames and back.
 
-A message is one frame of JSON, ``{"type": "want", "transfer": ..., ...}``, and for Piece and Preview a second frame
-with the payload. Unknown fields are skipped, so that a field can be added without a new protocol version.
+A message is one frame of JSON, ``{"type": "want", "transfer": ..., ...}``, and for some kinds a second frame with the
+payload. Unknown fields are skipped, so that a field can be added without a new protocol version.
 """
 
 import dataclasses
@@ -17,11 +17,11 @@ from typing import Any
 
 from .errors import LocalProtocolError, RemoteProtocolError
 from .limits import MAX_HEADER_BYTES
-from .messages import ClientMessage, Message, NodeMessage, Piece, Preview
+from .messages import Chunks, ClientMessage, Message, Need, NodeMessage, Offer, Piece, Preview
 
 Buffer = bytes | memoryview
 
-_WITH_PAYLOAD = (Piece, Preview)
+_WITH_PAYLOAD = (Offer, Chunks, Need, Piece, Preview)
 _CLIENT_TYPES: tuple[type, ...] = typing.get_args(ClientMessage)
 _NODE_TYPES: tuple[type, ...] = typing.get_args(NodeMessage)
 

@@ -13,7 +13,7 @@ slow disk can cost: a ZeroMQ high-water mark alone let a slow receiver grow to 6
 MAX_HEADER_BYTES = 256 << 10
 """A message's JSON part. The largest honest one, 64 outputs with names of 1 KiB, has 80 KiB."""
 
-MAX_MESSAGE_BYTES = 4 << 20
+MAX_MESSAGE_BYTES = 16 << 20
 """What ZeroMQ accepts as one frame; a larger one costs its sender the connection."""
 
 PREVIEW_BYTES = 512 << 10
@@ -32,3 +32,14 @@ MAX_FILE_BYTES = 1 << 40
 
 MAX_UNACKNOWLEDGED = 64
 """Outputs announced to one client and not yet acknowledged by it; further ones wait."""
+
+MAX_CHUNK_BYTES = 1 << 20
+"""The largest chunk of a file."""
+
+MAX_MANIFEST_BYTES = 12 << 20
+"""A packed manifest: 20 bytes a chunk make 600,000 chunks, some 100 GB of files."""
+
+EAGER_BYTES = 256 << 10
+"""What a client may send along with an offer, before the node has said what it lacks: a small change costs no round
+trip.
+"""

@@ -9,8 +9,8 @@ import re
 from dataclasses import dataclass
 
 from .frame_range import parse_frames
-from .limits import MAX_FILE_BYTES
-from .paths import check_component, check_relative_name
+from .limits import MAX_CHUNK_BYTES, MAX_FILE_BYTES, MAX_MANIFEST_BYTES
+from .paths import check_relative_name
 
 _ID = re.compile(r"[0-9a-f]{32}\Z")
 _MAX_TEXT = 1000
@@ -39,11 +39,28 @@ class Scope(enum.StrEnum):
     ALL = "all"
 
 
+class Codec(enum.StrEnum):
+    """How bytes of a file are written on the wire; codecs.py has the algorithms."""
+
+    RAW = "raw"
+    ZSTD = "zstd"
+    PATCH = "patch"
+    """zstd with the bytes of `base` as its prefix."""
+    SHUFFLE = "shuffle"
+    """The bytes of 32-bit words sorted by their place in the word, then zstd."""
+    DELTA_1 = "delta1"
+    """32-bit words as differences from the word before, zigzag, shuffled, then zstd."""
+    DELTA_2 = "delta2"
+    DELTA_3 = "delta3"
+    DELTA_4 = "delta4"
+
+
 class Refusal(enum.StrEnum):
     """Why the node refused something; the client acts on these, people read the sentence beside it."""
 
     VERSION = "version"
     HELLO_FIRST = "hello-first"
+    BASE_MISSING = "base-missing"
     FILE_MISSING = "file-missing"
     BAD_FILE = "bad-file"
     NO_BLENDER = "no-blender"
@@ -106,6 +123,8 @@ class Hello:
     host: str
     """The machine's name, for people."""
     scope: Scope = Scope.OWN
+    digests: tuple[str, ...] = ("blake2b",)
+    """Algorithms that it can name chunks by."""
 
     def __post_init__(self) -> None:
         _check_id(self.client)
@@ -120,25 +139,58 @@ class Ping:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """The client has a file that the node may need."""
+    """The client has the files of a job; the payload is their manifest, encoded."""
 
-    digest: str
-    """BLAKE2b-128 of its bytes in hex; names the transfer."""
+    manifest: str
+    """Digest of the packed manifest; names the transfer."""
     size: int
+    """Of the packed manifest, bytes."""
+    codec: Codec
+    base: str = ""
+    """With Codec.PATCH: the manifest that this one is a change of, by its digest."""
 
     def __post_init__(self) -> None:
-        _check_id(self.digest)
-        _check(0 < self.size <= MAX_FILE_BYTES, "size of a file")
+        _check_id(self.manifest)
+        _check(0 < self.size <= MAX_MANIFEST_BYTES, "size of a manifest")
+        _check_base(self.codec, self.base)
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkHead:
+    """One chunk among the bytes of a `Chunks`."""
+
+    number: int
+    """Its place among the distinct chunks of the manifest, from 0, in order of first appearance."""
+    size: int
+    """Of its encoded bytes."""
+    codec: Codec
+    base: str = ""
+    """With Codec.PATCH: the chunk that this one is a change of, by its digest."""
+
+    def __post_init__(self) -> None:
+        _check(self.number >= 0 and 0 < self.size <= 2 * MAX_CHUNK_BYTES, "place or size of a chunk")
+        _check_base(self.codec, self.base)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunks:
+    """Chunks that the node lacks, one after the other in the payload."""
+
+    manifest: str
+    chunks: tuple[ChunkHead, ...]
+
+    def __post_init__(self) -> None:
+        _check_id(self.manifest)
 
 
 @dataclass(frozen=True, slots=True)
 class Withdraw:
-    """The client will not send the rest of an offered file."""
+    """The client will not send the rest of what it offered."""
 
-    digest: str
+    manifest: str
 
     def __post_init__(self) -> None:
-        _check_id(self.digest)
+        _check_id(self.manifest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +200,8 @@ class JobSpec:
     job: str
     title: str
     """For people: the name of the .blend."""
-    blend: str
-    """File name of the .blend on the artist's disk; Blender 5 can use it in output names."""
-    digest: str
-    size: int
+    manifest: str
+    """Digest of the manifest of its files."""
     scene: str | None
     """None: the scene that was active when the file was saved."""
     frames: str
@@ -163,16 +213,14 @@ class JobSpec:
 
     def __post_init__(self) -> None:
         _check_id(self.job)
-        _check_id(self.digest)
+        _check_id(self.manifest)
         _check_text(self.title, self.scene or "", self.group)
-        _check(0 < self.size <= MAX_FILE_BYTES, "size of a file")
-        check_component(self.blend)
         parse_frames(self.frames)
 
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """Queue this job; its file was stored before."""
+    """Queue this job as soon as its files are stored; they were offered before."""
 
     spec: JobSpec
 
@@ -227,6 +275,10 @@ class Welcome:
     """The machine's name, for people."""
     blenders: tuple[str, ...]
     """Versions, newest first: ("5.2.2", "4.3.2")."""
+    digest: str = "blake2b"
+    """The algorithm to name chunks by on this connection."""
+    codecs: tuple[Codec, ...] = (Codec.RAW,)
+    """What the node can decode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,10 +298,21 @@ class Pong:
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
-    """The file lies verified on the node's disk."""
+class Need:
+    """What the node lacks of an offered manifest: a bit for each chunk in the payload, the first in the lowest bit of
+    the first byte.
+    """
 
-    digest: str
+    manifest: str
+    limit: int
+    """Encoded bytes that may be sent so far, those sent along with the offer included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """All files of the manifest lie verified on the node's disk."""
+
+    manifest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,10 +403,10 @@ class Announce:
 
 
 ClientMessage = (
-    Hello | Ping | Offer | Withdraw | Piece | Want | Grant | Submit | Cancel | Retry | Forget | Collect | Delivered
+    Hello | Ping | Offer | Chunks | Withdraw | Want | Grant | Submit | Cancel | Retry | Forget | Collect | Delivered
 )
 NodeMessage = (
-    Welcome | Refused | Pong | Stored | Piece | Want | Grant | JobChanged | JobGone | Ready | Preview | Announce
+    Welcome | Refused | Pong | Need | Stored | Piece | Grant | JobChanged | JobGone | Ready | Preview | Announce
 )
 Message = ClientMessage | NodeMessage
 
@@ -356,6 +419,12 @@ def _check(holds: bool, what: str) -> None:
 def _check_id(text: str) -> None:
     if not _ID.match(text):
         raise ValueError(f"{text[:40]!r} is not an identifier of 32 hexadecimal digits.")
+
+
+def _check_base(codec: Codec, base: str) -> None:
+    _check((codec == Codec.PATCH) == bool(base), "base of a codec")
+    if base:
+        _check_id(base)
 
 
 def _check_text(*texts: str) -> None:

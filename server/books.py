@@ -4,22 +4,20 @@
 Every change goes through here: it is stored first, and then told to the `Audience`.
 """
 
-import contextlib
-import errno
 import logging
-import os
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from addon.protocol.messages import JobState, Refusal
 
+from . import disk
 from .attempts import OpenAttempts
 from .errors import RequestRefused
-from .file_store import FileStore
+from .job_folders import JobFolders
 from .job_store import JobStore, NewOutput
 from .jobs import Job, Running, Task, TaskState
+from .reserve import RESERVE_BYTES
 
 log = logging.getLogger(__name__)
 
@@ -46,12 +44,11 @@ class Audience(Protocol):
 class Books:
     """All jobs of a node."""
 
-    def __init__(self, store: JobStore, files: FileStore, audience: Audience) -> None:
+    def __init__(self, store: JobStore, folders: JobFolders, audience: Audience) -> None:
         self.store = store
         self.audience = audience
         self.attempts = OpenAttempts()
-        self._files = files
-        self._reserved: Counter[str] = Counter()
+        self._folders = folders
         self._jobs = {job.id: job for job in store.load()}
 
     def __contains__(self, job: str) -> bool:
@@ -74,22 +71,12 @@ class Books:
             if not self._jobs[old].undelivered:
                 self.drop(self._jobs[old])
 
-    @contextlib.contextmanager
-    def reserving(self, digest: str) -> Iterator[None]:
-        """Within this a file is kept, although no job in the books needs it yet."""
-        self._reserved[digest] += 1
-        try:
-            yield
-        finally:
-            self._reserved[digest] -= 1
-            self.release_file(digest)
-
     # Jobs
 
     def add(self, job: Job, frames: Sequence[int]) -> None:
         """Enter a job whose files are laid out. Raises RequestRefused when the disk has no room for that."""
         if not self.store.has_room:
-            raise self._files.refusal(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), job.spec.size)
+            raise disk.full(self._folders.job_folder(job.id).parent, RESERVE_BYTES)
         job.frames[TaskState.PENDING] = len(frames)
         self.store.add(job, frames)
         self._jobs[job.id] = job
@@ -114,8 +101,7 @@ class Books:
         self.store.forget(job.id)
         del self._jobs[job.id]
         if not self.attempts.any_of(job.id):
-            self._files.drop_job(job.id)
-        self.release_file(job.spec.digest)
+            self._folders.drop_job(job.id)
         self.audience.job_gone(job)
 
     # Tasks
@@ -156,7 +142,7 @@ class Books:
             return None
         job = self._jobs[known[0]]
         self.store.delivered(output)
-        self._files.output(job.id, known[1]).unlink(missing_ok=True)
+        self._folders.output(job.id, known[1]).unlink(missing_ok=True)
         job.undelivered = self.store.undelivered(job.id)
         self.audience.job_changed(job)
         self.release(job)
@@ -186,13 +172,7 @@ class Books:
             return  # Who leaves last calls this again.
         home = job.finished and job.state != JobState.FAILED and job.undelivered == 0
         if home or job.state == JobState.SUPERSEDED:
-            self._files.drop_job(job.id)
-            self.release_file(job.spec.digest)
-
-    def release_file(self, digest: str) -> None:
-        """Delete a file unless a job may still read it."""
-        if not self._reserved[digest] and digest not in self.store.needed_digests():
-            self._files.drop_file(digest)
+            self._folders.drop_job(job.id)
 
     def _count(self, job: Job, task: Task, before: TaskState, after: TaskState) -> None:
         job.running.pop(task.position, None)

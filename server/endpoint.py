@@ -91,6 +91,10 @@ class Endpoint:
             self._end(session, "unreachable")
         return sent
 
+    def expel(self, session: Session, why: ProtocolError) -> None:
+        """End the session of a client that has broken the protocol."""
+        self._drop(session.routing_id, session, str(why))
+
     def _send(self, routing_id: bytes, message: NodeMessage, payload: codec.Buffer | None = None) -> bool:
         frames = [routing_id, *codec.encode(message, payload)]
         # With NOBLOCK zmq.asyncio tries at once: the future is done, with the error if there was one.
@@ -128,6 +132,9 @@ class Endpoint:
             return
         if routing_id in self._sessions:
             raise RemoteProtocolError("A second hello on one connection.")
+        for older in self.sessions():
+            if older.hello.process == hello.process:
+                self._end(older, "connected again")
         session = Session(routing_id, hello, asyncio.get_running_loop().time())
         self._sessions[routing_id] = session
         log.info("%s connected", session.name)

@@ -8,11 +8,15 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from addon.protocol import codecs
 from addon.protocol.codec import Buffer
+from addon.protocol.digest import common_algorithm
+from addon.protocol.errors import RemoteProtocolError
 from addon.protocol.limits import MAX_UNACKNOWLEDGED
 from addon.protocol.messages import (
     Announce,
     Cancel,
+    Chunks,
     ClientMessage,
     Collect,
     Delivered,
@@ -21,6 +25,7 @@ from addon.protocol.messages import (
     JobChanged,
     JobGone,
     JobSpec,
+    NodeMessage,
     Offer,
     Piece,
     Ping,
@@ -42,11 +47,11 @@ from addon.protocol.version import PROTOCOL, VERSION
 from .background import Background
 from .endpoint import Endpoint
 from .errors import RequestRefused
-from .file_store import Upload
 from .jobs import Job
 from .node import Node
 from .progress import status_of
 from .session import Download, Session
+from .uploads import Upload, Uploads
 
 log = logging.getLogger(__name__)
 
@@ -62,13 +67,14 @@ class Handlers:
 
     node: Node
     endpoint: Endpoint
+    uploads: Uploads
 
     def __init__(self) -> None:
         self._on: dict[type, Callable[[Session, Any, Buffer], None]] = {
             Ping: self._on_ping,
             Offer: self._on_offer,
+            Chunks: self._on_chunks,
             Withdraw: self._on_withdraw,
-            Piece: self._on_piece,
             Submit: self._on_submit,
             Cancel: self._on_cancel,
             Retry: self._on_retry,
@@ -87,7 +93,16 @@ class Handlers:
     def on_hello(self, session: Session) -> None:
         blenders = tuple(blender.name for blender in reversed(self.node.blenders))
         self.endpoint.send(
-            session, Welcome(PROTOCOL, VERSION, self.node.books.store.node_id, platform.node(), blenders)
+            session,
+            Welcome(
+                PROTOCOL,
+                VERSION,
+                self.node.books.store.node_id,
+                platform.node(),
+                blenders,
+                common_algorithm(session.hello.digests),
+                codecs.decodable(),
+            ),
         )
         for job in self.node.books:
             if _may_see(session, job):
@@ -103,9 +118,7 @@ class Handlers:
             self._refuse(session, error, getattr(message, "job", ""))
 
     def on_end(self, session: Session) -> None:
-        """Let others go on with what the session was sending."""
-        for digest in session.uploads:
-            self._wake_waiting(digest)
+        """Nothing is left to do: the session lets go of what it was sending."""
 
     async def close(self) -> None:
         """Let go of what is under way."""
@@ -118,88 +131,37 @@ class Handlers:
     def _on_ping(self, session: Session, _: Ping, __: Buffer) -> None:
         self.endpoint.send(session, Pong())
 
-    def _on_offer(self, session: Session, message: Offer, _: Buffer) -> None:
-        if self.node.files.has(message.digest):
-            self.endpoint.send(session, Stored(message.digest))
-        elif self._is_sent_by_another(session, message.digest):
-            session.waits_for.add(message.digest)
-        else:
-            session.opening.add(message.digest)
-            self._answer(session, message.digest, self._begin_upload(session, message))
+    def _on_offer(self, session: Session, message: Offer, payload: Buffer) -> None:
+        self._end_upload(session, message.manifest)  # Of an offer said twice the later one counts.
+        upload = session.uploads[message.manifest] = Upload(message.manifest)
+        upload.task = self._answer(session, message.manifest, self._receive(session, upload, message, payload))
 
-    async def _begin_upload(self, session: Session, message: Offer) -> None:
+    async def _receive(self, session: Session, upload: Upload, message: Offer, payload: Buffer) -> None:
+        def say(answer: NodeMessage, more: bytes | None) -> None:
+            if answer == Stored(message.manifest):
+                session.stored.add(message.manifest)
+            self.endpoint.send(session, answer, more)
+
         try:
-            upload = await asyncio.to_thread(
-                self.node.files.begin_upload, message.digest, session.hello.client, message.size
-            )
+            await self.uploads.receive(upload, session.hello.client, message, payload, say)
         finally:
-            session.opening.discard(message.digest)
-        if session.closed:
-            upload.close()
-            self._wake_waiting(message.digest)
-            return
-        session.uploads[message.digest] = upload
-        if upload.incoming.complete:
-            await self._finish_upload(session, upload)
-        else:
-            self.endpoint.send(session, Want(message.digest, *upload.incoming.restart()))
+            if session.uploads.get(upload.manifest) is upload:
+                del session.uploads[upload.manifest]
+        keep = {manifest for each in self.endpoint.sessions() for manifest in each.stored}
+        self.node.tidy_store(upload.manifest, keep)
 
-    def _is_sent_by_another(self, session: Session, digest: str) -> bool:
-        """Whether another program of this artist is sending the same file; an older connection of this one is not."""
-        for other in self.endpoint.sessions():
-            if other is session or other.hello.client != session.hello.client:
-                continue
-            if digest in other.opening or (digest in other.uploads and other.hello.process != session.hello.process):
-                return True
-            if digest in other.uploads:
-                other.uploads.pop(digest).close()
-        return False
-
-    def _wake_waiting(self, digest: str) -> None:
-        """Another program's upload has ended, well or not: who waited for it offers the file again."""
-        for session in self.endpoint.sessions():
-            if digest in session.waits_for:
-                session.waits_for.discard(digest)
-                self._refuse(session, RequestRefused(Refusal.FILE_MISSING, "Offer the file again."), digest)
+    def _on_chunks(self, session: Session, message: Chunks, payload: Buffer) -> None:
+        upload = session.uploads.get(message.manifest)
+        if upload is not None:  # Else left over from an offer that was withdrawn or refused.
+            upload.take(message, payload)
 
     def _on_withdraw(self, session: Session, message: Withdraw, _: Buffer) -> None:
-        upload = session.uploads.pop(message.digest, None)
+        self._end_upload(session, message.manifest, withdrawn=True)
+
+    def _end_upload(self, session: Session, manifest: str, withdrawn: bool = False) -> None:
+        upload = session.uploads.pop(manifest, None)
         if upload is not None:
-            upload.discard()
-            self._wake_waiting(message.digest)
-
-    def _on_piece(self, session: Session, message: Piece, payload: Buffer) -> None:
-        upload = session.uploads.get(message.transfer)
-        if upload is None:  # Left over from an upload that was withdrawn or refused.
-            return
-        try:
-            is_next = upload.write(message.offset, payload)
-        except OSError as error:
-            del session.uploads[upload.digest]
-            upload.close()
-            self._refuse(session, self.node.files.refusal(error, upload.incoming.size), upload.digest)
-            self._wake_waiting(upload.digest)
-            return
-        if not is_next:
-            return
-        limit = upload.incoming.extend()
-        if upload.incoming.complete:
-            self._answer(session, upload.digest, self._finish_upload(session, upload))
-        elif limit is not None:
-            self.endpoint.send(session, Grant(upload.digest, limit))
-
-    async def _finish_upload(self, session: Session, upload: Upload) -> None:
-        try:
-            good = await asyncio.to_thread(upload.finish)
-        except OSError as error:
-            upload.close()
-            raise self.node.files.refusal(error, upload.incoming.size) from error
-        finally:
-            session.uploads.pop(upload.digest, None)
-            self._wake_waiting(upload.digest)
-        if not good:
-            raise RequestRefused(Refusal.FILE_MISSING, "The file arrived damaged and is sent again.")
-        self.endpoint.send(session, Stored(upload.digest))
+            upload.stop(withdrawn)
 
     # Jobs
 
@@ -207,6 +169,11 @@ class Handlers:
         self._answer(session, message.spec.job, self._submit(session, message.spec))
 
     async def _submit(self, session: Session, spec: JobSpec) -> None:
+        upload = session.uploads.get(spec.manifest)
+        if upload is not None:
+            await upload.ended.wait()
+            if not upload.stored:
+                return  # The client has been told, about the manifest, or is gone.
         self._send_status(session, await self.node.submit(session.hello.client, spec))
 
     def _on_cancel(self, _: Session, message: Cancel, __: Buffer) -> None:
@@ -244,7 +211,7 @@ class Handlers:
             if known is None:
                 return  # Acknowledged by another session of this client, or dropped with its job.
             job, stored, size = known
-            download = session.downloads[message.transfer] = Download(self.node.files.output(job, stored), size)
+            download = session.downloads[message.transfer] = Download(self.node.folders.output(job, stored), size)
         download.outgoing.want(message.offset, message.limit)
         self._pump(session, message.transfer, download)
 
@@ -309,7 +276,7 @@ class Handlers:
         if job.preview is not None:
             self.endpoint.send(session, Preview(job.id, job.preview[0]), job.preview[1])
 
-    def _answer(self, session: Session, about: str, work: Coroutine[Any, Any, None]) -> None:
+    def _answer(self, session: Session, about: str, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         """Do what a client asked beside the loop; whatever comes of it, the client gets an answer."""
 
         async def see_to_it() -> None:
@@ -317,11 +284,13 @@ class Handlers:
                 await work
             except RequestRefused as error:
                 self._refuse(session, error, about)
+            except RemoteProtocolError as error:
+                self.endpoint.expel(session, error)
             except Exception:
                 self._refuse(session, RequestRefused(Refusal.INTERNAL, INTERNAL_ERROR), about)
                 raise
 
-        self._background.start(see_to_it())
+        return self._background.start(see_to_it())
 
     def _refuse(self, session: Session, error: RequestRefused, about: str) -> None:
         log.warning("%s: refused %s: %s", session.name, about[:8], error)

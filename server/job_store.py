@@ -28,7 +28,7 @@ MIGRATIONS = (
         job TEXT PRIMARY KEY,
         owner TEXT NOT NULL,
         spec TEXT NOT NULL,              -- JobSpec as JSON
-        digest TEXT NOT NULL,
+        manifest TEXT NOT NULL,
         state TEXT NOT NULL,
         text TEXT NOT NULL,
         notices TEXT NOT NULL,           -- JSON list
@@ -61,7 +61,6 @@ MIGRATIONS = (
         delivered INTEGER NOT NULL DEFAULT 0
     );
     CREATE INDEX outputs_by_job ON outputs (job, delivered, id);
-    CREATE INDEX jobs_by_digest ON jobs (digest);
     """,
 )
 """Numbered by position; PRAGMA user_version says how many have run."""
@@ -123,7 +122,7 @@ class JobStore:
         with self._transaction():
             self._db.execute(
                 "INSERT INTO jobs SELECT ?, ?, ?, ?, ?, ?, ?, ?, COALESCE(MAX(arrived), 0) + 1, NULL FROM jobs",
-                (job.id, job.owner, json.dumps(asdict(job.spec)), job.spec.digest, job.state, job.text,
+                (job.id, job.owner, json.dumps(asdict(job.spec)), job.spec.manifest, job.state, job.text,
                  json.dumps(job.notices), job.blender),
             )  # fmt: skip
             self._db.executemany("INSERT INTO tasks (job, position, frame, state) VALUES (?, ?, ?, ?)", rows)
@@ -153,10 +152,10 @@ class JobStore:
         with self._transaction():
             self._db.execute("DELETE FROM jobs WHERE job=?", (job,))
 
-    def needed_digests(self) -> set[str]:
-        """Return the files that unfinished or failed jobs may still read."""
-        rows = self._db.execute("SELECT digest FROM jobs WHERE state IN ('queued', 'rendering', 'encoding', 'failed')")
-        return {str(row[0]) for row in rows}
+    def needed_manifests(self) -> set[str]:
+        """Return the manifests whose files unfinished or failed jobs may still read."""
+        query = "SELECT DISTINCT manifest FROM jobs WHERE state IN ('queued', 'rendering', 'encoding', 'failed')"
+        return {str(row[0]) for row in self._db.execute(query)}
 
     def finished_before(self, moment: float) -> list[str]:
         """Return the jobs that ended before `moment`, in seconds since the epoch."""

@@ -6,21 +6,20 @@ Nothing here knows of sockets. All methods run on the server's loop; what reads 
 
 import asyncio
 import dataclasses
-import errno
 import logging
-import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from addon.protocol.blendfile import NotABlend, TruncatedBlend
 from addon.protocol.errors import UnsafePath
 from addon.protocol.frame_range import parse_frames
 from addon.protocol.limits import PREVIEW_BYTES
-from addon.protocol.messages import JobSpec, JobState, Refusal
+from addon.protocol.messages import JobSpec, JobState
 
-from .background import Background
-from .blenders import Blender, NoBlender, choose_blender
+from .background import Background, in_thread
+from .blenders import Blender
 from .books import Books
+from .disk import is_full
 from .errors import RequestRefused
 from .executors.base import (
     Assignment,
@@ -35,11 +34,13 @@ from .executors.base import (
     TaskFailed,
     Written,
 )
-from .file_store import FileStore
+from .job_folders import JobFolders
 from .job_store import NewOutput
 from .jobs import MAX_ATTEMPTS, Job, Task, TaskState
 from .pictures import IncompletePicture
 from .scheduler import IdleSlot, plan
+from .sources import Source, Sources
+from .store import Store
 
 log = logging.getLogger(__name__)
 
@@ -50,17 +51,23 @@ class Node:
     def __init__(
         self,
         books: Books,
-        files: FileStore,
+        folders: JobFolders,
+        store: Store,
         blenders: Sequence[Blender],
         make_executor: Callable[[Listener], Executor],
     ) -> None:
         self.books = books
-        self.files = files
+        self.folders = folders
+        self.store = store
         self.blenders = blenders
+        self._sources = Sources(store, folders, blenders)
         self._executor = make_executor(self._on_event)
         self._assigned: dict[int, Assignment] = {}
         self._open_jobs: dict[int, str] = {}
-        self._chosen: dict[str, Blender] = {}
+        self._prepared: dict[str, Source] = {}
+        self._arriving: Counter[str] = Counter()
+        """Manifests of jobs that are about to be entered."""
+        self._tidying = asyncio.Lock()
         self._background = Background()
 
     async def start(self) -> None:
@@ -69,40 +76,57 @@ class Node:
         for job in self.books:
             self.books.settle(job)  # A kill may have come between its last frame and its end.
             self.books.release(job)
-        names = {job.id for job in self.books}
-        await asyncio.to_thread(self.files.sweep, names, self.books.store.needed_digests(), time.time())
+        await asyncio.to_thread(self.folders.sweep, {job.id for job in self.books})
         self._schedule()
+        self._background.start(in_thread(self.store.recover))
 
     async def close(self) -> None:
         """End all Blenders; frames that they had begun are rendered after the next start."""
         await self._executor.close()
+        self.store.stop()
         await self._background.close()
         self.books.store.close()
+        self.store.close()
 
     # What clients ask for
 
     async def submit(self, owner: str, spec: JobSpec) -> Job:
-        """Queue a job whose file is stored; a job that is known already is returned as it is. Raises RequestRefused."""
+        """Queue a job whose files are stored; a job that is known already is returned as it is. Raises RequestRefused."""
         if spec.job in self.books:
             return self.books.job(spec.job)
         self.books.drop_old()
-        with self.books.reserving(spec.digest):
-            if not self.files.has(spec.digest):
-                raise RequestRefused(Refusal.FILE_MISSING, "The node does not have the file yet.")
-            blender = await self._blender_for(spec)
-            await asyncio.to_thread(self.files.prepare_job, spec)
+        self._arriving[spec.manifest] += 1
+        try:
+            source = await in_thread(self._sources.prepare, spec)
             if spec.job not in self.books:  # Else the same submission, said twice, was quicker.
-                self._enter(owner, spec, blender)
+                self._enter(owner, spec, source)
+        finally:
+            self._arriving[spec.manifest] -= 1
         return self.books.job(spec.job)
 
-    def _enter(self, owner: str, spec: JobSpec, blender: Blender) -> None:
+    def _enter(self, owner: str, spec: JobSpec, source: Source) -> None:
         frames = parse_frames(spec.frames)
-        job = Job(spec, owner, total=len(frames), blender=blender.name)
+        job = Job(spec, owner, total=len(frames), blender=source.blender.name)
         self.books.add(job, frames)
-        self._chosen[job.id] = blender
-        self._supersede(job)  # After the newer one is in the books: its file may be the same.
+        self._prepared[job.id] = source
+        self._supersede(job)
         log.info("job %s: %s, frames %s, Blender %s", job.id[:8], spec.title, spec.frames, job.blender)
         self._schedule()
+
+    def tidy_store(self, stored: str, keep: set[str]) -> None:
+        """After a manifest was `stored`: keep the store within its limit, and be ready for the next save.
+
+        `keep`: manifests whose jobs may still be submitted.
+        """
+        self._background.start(self._tidy_store(stored, keep))
+
+    async def _tidy_store(self, stored: str, keep: set[str]) -> None:
+        async with self._tidying:
+            needed = self.books.store.needed_manifests() | set(+self._arriving) | keep
+            await in_thread(self.store.prune, needed)
+            manifest = self.store.manifest(stored)
+            if manifest is not None:
+                await in_thread(self.store.prepare_twin, manifest)
 
     def cancel(self, job: Job) -> None:
         """Stop a job now; what it has rendered still travels back."""
@@ -144,7 +168,7 @@ class Node:
         job = self.books.job(task.job)
         try:
             assignment = self._assignment(job, task)
-        except (NoBlender, NotABlend, TruncatedBlend, RequestRefused, OSError) as error:
+        except (RequestRefused, OSError) as error:
             self._stop(job, JobState.FAILED, _sentence(error))
             return
         self._assigned[slot] = assignment
@@ -154,13 +178,16 @@ class Node:
         self._executor.run(slot, assignment)
 
     def _assignment(self, job: Job, task: Task) -> Assignment:
+        source = self._prepared.get(job.id) or self._prepare_again(job)
         assignment = Assignment(
             task=task,
-            blender=self._chosen.get(job.id) or self._choose_again(job),
-            blend=self.files.blend(job.spec),
+            blender=source.blender,
+            blend=source.blend,
+            tree=source.tree,
+            roots=source.roots,
             scene=job.spec.scene,
-            folder=self.files.begin_attempt(task),
-            log=self.files.log(job.id),
+            folder=self.folders.begin_attempt(task),
+            log=self.folders.log(job.id),
         )
         if task.frame is not None:
             return assignment
@@ -168,7 +195,7 @@ class Node:
         return dataclasses.replace(
             assignment,
             frames=tuple(dict.fromkeys(frame for frame, _ in pictures)),
-            pictures=tuple(self.files.output(job.id, stored) for _, stored in pictures),
+            pictures=tuple(self.folders.output(job.id, stored) for _, stored in pictures),
         )
 
     def _on_event(self, assignment: Assignment, event: Event) -> None:
@@ -238,7 +265,7 @@ class Node:
         failure: Exception | None = None
         outputs: list[NewOutput] = []
         try:
-            outputs = await asyncio.to_thread(self.files.keep_outputs, task, event.files, for_movie)
+            outputs = await asyncio.to_thread(self.folders.keep_outputs, task, event.files, for_movie)
         except (IncompletePicture, UnsafePath, OSError) as error:
             failure = error
         try:
@@ -254,7 +281,7 @@ class Node:
     def _on_not_kept(self, job: Job, task: Task, error: Exception) -> None:
         if isinstance(error, UnsafePath):
             self._fail(job, task, f"{error} Change the output's name in the scene.", fatal=True)
-        elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        elif isinstance(error, OSError) and is_full(error):
             self._fail(job, task, "The node's disk is full: make room there and press Retry.", fatal=True)
         else:
             self._try_again(job, task, _sentence(error))
@@ -281,7 +308,7 @@ class Node:
                 del self._assigned[slot]
                 self._open_jobs.pop(slot, None)
                 self.books.put_back(job, assignment.task)
-        self._chosen.pop(job.id, None)
+        self._prepared.pop(job.id, None)
         self.books.move(job, state, text)
 
     def _supersede(self, newer: Job) -> None:
@@ -295,38 +322,24 @@ class Node:
         """Blender, or we, have finished with an attempt's folder; after the last of us it goes."""
         if not self.books.attempts.leave(assignment.folder):
             return
-        self.files.drop_attempt(assignment.folder)
+        self.folders.drop_attempt(assignment.folder)
         if assignment.task.job in self.books:
             self.books.release(self.books.job(assignment.task.job))
         else:
-            self.files.drop_job(assignment.task.job)
+            self.folders.drop_job(assignment.task.job)
 
     def _free_slot(self, assignment: Assignment) -> None:
         for slot, assigned in list(self._assigned.items()):
             if assigned is assignment:
                 del self._assigned[slot]
 
-    # Blenders
-
-    async def _blender_for(self, spec: JobSpec) -> Blender:
-        """Check a file and choose what renders it. Raises RequestRefused with the artist's sentence."""
-        try:
-            header = await asyncio.to_thread(self.files.inspect, spec.digest)
-            return choose_blender(header.version, self.blenders)
-        except NoBlender as error:
-            raise RequestRefused(Refusal.NO_BLENDER, _sentence(error)) from error
-        except (NotABlend, TruncatedBlend) as error:
-            raise RequestRefused(Refusal.BAD_FILE, _sentence(error)) from error
-
-    def _choose_again(self, job: Job) -> Blender:
-        """After a restart: the file has been checked, but the Blenders may be others."""
-        blender = choose_blender(self.files.inspect(job.spec.digest).version, self.blenders)
-        if job.blender != blender.name:
-            job.blender = blender.name
+    def _prepare_again(self, job: Job) -> Source:
+        """After a restart: the files have been checked, but the Blenders may be others."""
+        source = self._prepared[job.id] = self._sources.prepare(job.spec)
+        if job.blender != source.blender.name:
+            job.blender = source.blender.name
             self.books.store.update(job)
-        self.files.prepare_job(job.spec)
-        self._chosen[job.id] = blender
-        return blender
+        return source
 
 
 def _sentence(error: Exception) -> str:

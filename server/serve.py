@@ -18,10 +18,12 @@ from .books import Books
 from .endpoint import Endpoint
 from .errors import ServerError
 from .executors.local import LocalExecutor
-from .file_store import FileStore
 from .handlers import Handlers
+from .job_folders import JobFolders
 from .job_store import JobStore
 from .node import Node
+from .store import Store
+from .uploads import Uploads
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +40,8 @@ class Options:
     data: Path
     blenders: list[Blender]
     slots: int
+    store_limit: int
+    """Bytes that artists' files may take on the disk; what a job needs is kept beyond it."""
 
 
 def is_loopback(host: str) -> bool:
@@ -56,10 +60,11 @@ async def serve(options: Options, on_ready: Callable[[int], None]) -> None:
     handlers = Handlers()
     endpoint = Endpoint(handlers)
     port = _bind(endpoint, options.listen)
-    files = FileStore(options.data)
-    books = Books(JobStore(options.data / "node.sqlite3"), files, handlers)
-    node = Node(books, files, options.blenders, lambda listener: LocalExecutor(options.slots, listener))
-    handlers.node, handlers.endpoint = node, endpoint
+    folders = JobFolders(options.data)
+    books = Books(JobStore(options.data / "node.sqlite3"), folders, handlers)
+    store = Store(options.data / "store", options.store_limit)
+    node = Node(books, folders, store, options.blenders, lambda listener: LocalExecutor(options.slots, listener))
+    handlers.node, handlers.endpoint, handlers.uploads = node, endpoint, Uploads(store, options.data)
     await node.start()
     on_ready(port)
     door = asyncio.create_task(endpoint.run())

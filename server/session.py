@@ -7,7 +7,7 @@ from pathlib import Path
 from addon.protocol.messages import Hello
 from addon.protocol.transfer import Outgoing
 
-from .file_store import Upload
+from .uploads import Upload
 
 
 class Download:
@@ -45,13 +45,9 @@ class Session:
     heard: float
     """When it last said something, seconds on the loop's clock."""
     uploads: dict[str, Upload] = field(default_factory=dict)
-    """By digest."""
-    closed: bool = False
-    """Whether the client is gone."""
-    opening: set[str] = field(default_factory=set)
-    """Digests whose uploads are about to begin: what is there already is being read."""
-    waits_for: set[str] = field(default_factory=set)
-    """Digests that another program of the same artist is sending."""
+    """By the digest of their manifest."""
+    stored: set[str] = field(default_factory=set)
+    """Manifests that were brought over this connection; their job may not have been submitted yet."""
     downloads: dict[str, Download] = field(default_factory=dict)
     """By output."""
     announced: dict[str, set[str]] = field(default_factory=dict)
@@ -66,9 +62,8 @@ class Session:
 
     def close(self) -> None:
         """Let go of all files; what has arrived of an upload stays for the next connection."""
-        self.closed = True
         for upload in self.uploads.values():
-            upload.close()
+            upload.stop()
         for download in self.downloads.values():
             download.close()
         self.uploads.clear()

@@ -17,6 +17,9 @@ class Assignment:
     task: Task
     blender: Blender
     blend: Path
+    tree: Path
+    """The mirror of the artist's folders, with one folder for each of `roots`, named by its number."""
+    roots: tuple[str, ...]
     scene: str | None
     folder: Path
     """Exists and is empty; all that the task writes goes below it."""

@@ -93,7 +93,10 @@ class _Slot:
             self._send_task()
         else:
             self._opened = None
-            self._worker.send({"command": "open", "path": str(assignment.blend), "scene": assignment.scene})
+            self._worker.send({
+                "command": "open", "path": str(assignment.blend), "tree": str(assignment.tree),
+                "roots": list(assignment.roots), "scene": assignment.scene,
+            })  # fmt: skip
 
     def end(self) -> WorkerProcess | None:
         """Kill the Blender; returns it, so that its end can be waited for."""

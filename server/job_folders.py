@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The folders of jobs: what is being rendered, and what waits to travel back.
+
+- jobs/<job>/source/<root>/<name>: the artist's files as they stand on the artist's disk (see store/)
+- jobs/<job>/attempts/<position>-<n>/: where one attempt at one task writes
+- jobs/<job>/outputs/: verified results
+- jobs/<job>/blender.log: Blender's own words
+"""
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+from addon.protocol.digest import new_digest
+from addon.protocol.paths import check_relative_name
+
+from . import pictures
+from .executors.base import WrittenFile
+from .job_store import PICTURE, RESULT, NewOutput
+from .jobs import Task
+
+
+class JobFolders:
+    """All jobs' folders of one node."""
+
+    def __init__(self, root: Path) -> None:
+        self._jobs = root / "jobs"
+        self._jobs.mkdir(parents=True, exist_ok=True)
+
+    def sweep(self, jobs: set[str]) -> None:
+        """Delete the folders of all but these jobs: what crashes left behind."""
+        for folder in self._jobs.iterdir():
+            if folder.name not in jobs:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def job_folder(self, job: str) -> Path:
+        """All that belongs to one job."""
+        return self._jobs / job
+
+    def source(self, job: str) -> Path:
+        """Where the artist's files are mirrored for this job."""
+        return self.job_folder(job) / "source"
+
+    def prepare(self, job: str) -> None:
+        """Make room for what the job will write. Raises OSError."""
+        self._outputs(job).mkdir(parents=True, exist_ok=True)
+
+    def begin_attempt(self, task: Task) -> Path:
+        """Return an empty folder for one attempt at a task."""
+        folder = self.job_folder(task.job) / "attempts" / f"{task.position}-{task.attempts}"
+        if folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True)
+        return folder
+
+    def drop_attempt(self, folder: Path) -> None:
+        """Delete what an attempt left behind, when nothing reads it any more."""
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def keep_outputs(self, task: Task, files: tuple[WrittenFile, ...], for_movie: bool) -> list[NewOutput]:
+        """Verify what an attempt wrote and put it among the job's outputs. Reads every byte: call it in a thread.
+
+        The attempt's own copy stays until `drop_attempt`: Blender still reads it to make a preview. `for_movie`: the
+        scene's own pictures are not for the artist. Raises pictures.IncompletePicture, UnsafePath for a name
+        that cannot be sent, or OSError for a full disk.
+        """
+        kept = []
+        for number, written in enumerate(files):
+            pictures.verify(written.path)
+            stored = f"{task.position}-{number}{written.path.suffix}"
+            check_relative_name(written.name)
+            target = self._outputs(task.job) / stored
+            link_or_copy(written.path, target)
+            size, digest = digest_of(target)
+            sync(target)
+            kind = PICTURE if for_movie and not written.directory else RESULT
+            kept.append(NewOutput(written.directory, written.name, size, digest, stored, kind))
+        sync(self._outputs(task.job))
+        return kept
+
+    def output(self, job: str, stored: str) -> Path:
+        """Where a verified output lies."""
+        return self._outputs(job) / stored
+
+    def log(self, job: str) -> Path:
+        """Where Blender's own words go."""
+        return self.job_folder(job) / "blender.log"
+
+    def drop_job(self, job: str) -> None:
+        """Delete all that belongs to a job."""
+        shutil.rmtree(self.job_folder(job), ignore_errors=True)
+
+    def _outputs(self, job: str) -> Path:
+        return self.job_folder(job) / "outputs"
+
+
+def digest_of(path: Path) -> tuple[int, str]:
+    """Return (size in bytes, BLAKE2b-128 in hex) of a file."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, new_digest)
+        return file.tell(), digest.hexdigest()
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Make `target` the same file as `source`, by a copy where the file system has no hard links; replaces `target`."""
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or a folder's entries, are on disk."""
+    if path.is_dir() and os.name == "nt":
+        return  # Windows cannot open folders; NTFS journals their entries.
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

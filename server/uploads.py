@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What artists are sending: from an offer to files that lie verified on the disk.
+
+Each offer is one coroutine that takes its chunks from a queue in the order in which they came; everything that touches
+the disk or decodes runs in a thread. The client keeps to a credit in bytes, which bounds the queue.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from addon.protocol import bitmap, codecs
+from addon.protocol.codec import Buffer
+from addon.protocol.errors import RemoteProtocolError
+from addon.protocol.limits import WINDOW_BYTES
+from addon.protocol.manifest import Manifest
+from addon.protocol.messages import Chunks, Grant, Need, NodeMessage, Offer, Refusal, Stored
+
+from .background import in_thread
+from .disk import refusal
+from .errors import RequestRefused
+from .store import FileBusy, Receipt, Store
+
+log = logging.getLogger(__name__)
+
+Say = Callable[[NodeMessage, bytes | None], object]
+"""Sends a message, and its payload if it has one, to the client whose upload it is."""
+
+
+@dataclass(slots=True, eq=False)
+class Upload:
+    """One offer under way."""
+
+    manifest: str
+    mail: "asyncio.Queue[tuple[Chunks, Buffer]]" = field(default_factory=asyncio.Queue)
+    received: int = 0
+    """Encoded bytes so far."""
+    limit: int = WINDOW_BYTES
+    withdrawn: bool = False
+    stored: bool = False
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    task: "asyncio.Task[None] | None" = None
+
+    def take(self, message: Chunks, payload: Buffer) -> None:
+        """Queue chunks. Raises RemoteProtocolError beyond the credit."""
+        self.received += len(payload)
+        if self.received > self.limit or sum(head.size for head in message.chunks) != len(payload):
+            raise RemoteProtocolError("Chunks that are more than was asked for, or cut wrong.")
+        self.mail.put_nowait((message, payload))
+
+    def stop(self, withdrawn: bool = False) -> None:
+        """End it: by the client's wish, or because the client is gone."""
+        self.withdrawn = withdrawn
+        if self.task is not None:
+            self.task.cancel()
+
+
+class Uploads:
+    """Brings offers into the store."""
+
+    def __init__(self, store: Store, folder: Path) -> None:
+        """`folder`: any on the store's disk."""
+        self._store = store
+        self._folder = folder
+        self._turn = asyncio.Condition()
+        self._ended = 0
+
+    async def receive(self, upload: Upload, owner: str, offer: Offer, payload: Buffer, say: Say) -> None:
+        """See one offer through. Raises RequestRefused, or RemoteProtocolError for a client that breaks the protocol."""
+        size = 0
+        try:
+            manifest = await in_thread(self._manifest, offer, payload)
+            size = manifest.size
+            receipt = await self._begin(manifest, owner)
+            try:
+                await self._fill(upload, receipt, manifest, say)
+                await in_thread(receipt.finish)
+            finally:
+                await in_thread(receipt.abandon if upload.withdrawn else receipt.close)
+            upload.stored = True
+            say(Stored(manifest.digest), None)
+        except OSError as error:
+            raise refusal(error, self._folder, size) from error
+        finally:
+            upload.ended.set()
+            async with self._turn:
+                self._ended += 1
+                self._turn.notify_all()
+
+    def _manifest(self, offer: Offer, payload: Buffer) -> Manifest:
+        base = None
+        if offer.base:
+            known = self._store.manifest(offer.base)
+            if known is None:
+                raise RequestRefused(Refusal.BASE_MISSING, "The node does not have the earlier save any more.")
+            base = known.packed
+        packed = codecs.decode(offer.codec, payload, offer.size, base)
+        manifest = Manifest.unpack(bytes(packed))
+        if manifest.digest != offer.manifest:
+            raise RemoteProtocolError("A manifest that is not what it was said to be.")
+        return manifest
+
+    async def _begin(self, manifest: Manifest, owner: str) -> Receipt:
+        """Open the store for these files, after every other program of this artist that is sending one of them."""
+        while True:
+            ended = self._ended
+            try:
+                return await in_thread(self._store.begin, manifest, owner)
+            except FileBusy:
+                async with self._turn:
+                    await self._turn.wait_for(lambda ended=ended: self._ended != ended)  # type: ignore[misc]
+
+    async def _fill(self, upload: Upload, receipt: Receipt, manifest: Manifest, say: Say) -> None:
+        if receipt.complete:
+            return
+        say(Need(manifest.digest, upload.limit), bitmap.pack(receipt.missing, len(manifest.chunks)))
+        taken = 0
+        while not receipt.complete:
+            message, payload = await upload.mail.get()
+            await in_thread(_put, receipt, message, payload)
+            taken += len(payload)
+            if taken + WINDOW_BYTES - upload.limit >= WINDOW_BYTES // 4:
+                upload.limit = taken + WINDOW_BYTES
+                say(Grant(manifest.digest, upload.limit), None)
+
+
+def _put(receipt: Receipt, message: Chunks, payload: Buffer) -> None:
+    view, at = memoryview(payload), 0
+    for head in message.chunks:
+        receipt.put(head.number, head.codec, view[at : at + head.size], bytes.fromhex(head.base))
+        at += head.size

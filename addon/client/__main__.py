@@ -60,6 +60,8 @@ def _obey(client: Client, command: dict[str, Any]) -> None:
             client.cancel(arguments["job"])
         case "retry":
             client.retry(arguments["job"])
+        case "go_on":
+            client.go_on(arguments["job"])
         case "clear_finished":
             client.clear_finished()
         case other:

@@ -25,6 +25,10 @@ DIAL_S = 2.0
 _ZMQ_HEARTBEAT_MS = 500
 
 
+Send = Callable[[ClientMessage, codec.Buffer | None], None]
+"""Connection.send."""
+
+
 class State(enum.StrEnum):
     """What the artist sees of the connection."""
 

@@ -74,3 +74,19 @@ def make_plan(
             entries[root, name] = FileEntry(root, name, made), Path(path)
     files, on_disk = zip(*entries.values(), strict=True)
     return Plan(Manifest(tree.roots, files), blend, on_disk, keys, payloads)
+
+
+def _recipe(path: Path, algorithm: str, cache: RecipeCache) -> Recipe:
+    known = cache.get(path, algorithm)
+    if known is None:
+        with Snapshot(path) as source:
+            known = plain_recipe(source, algorithm)
+        cache.put(path, known)
+    return known
+
+
+def _check_missing(order: Order, found: Gathered) -> None:
+    """Raises FilesMissing unless the artist has said to go on without each of them."""
+    missing = tuple(each for each in found.missing if str(each.path) not in order.without)
+    if missing:
+        raise FilesMissing(missing)

@@ -8,12 +8,13 @@ import platform
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ..protocol.address import InvalidAddress, parse_address
 from ..protocol.codec import Buffer
+from ..protocol.digest import chunk_algorithms
 from ..protocol.errors import InvalidFrames, ProtocolError
 from ..protocol.frame_range import parse_frames
 from ..protocol.messages import (
@@ -38,12 +39,14 @@ from ..protocol.messages import (
     Scope,
 )
 from ..protocol.version import PROTOCOL, VERSION
+from .bases import Bases
 from .connection import Connection, News, State
 from .delivery import Deliveries
 from .destinations import destination
-from .errors import CannotRead, JobRefused
+from .errors import CannotRead, FilesMissing, JobRefused
 from .ledger import Entry, Ledger, Order, client_id
-from .submission import Submission
+from .recipes import RecipeCache
+from .submission import Means, Submission
 from .view import job_line
 
 log = logging.getLogger(__name__)
@@ -91,8 +94,17 @@ class Client:
         self._news_timer: asyncio.Handle | None = None
         self._lane = asyncio.Lock()
         """One file is sent after the other: jobs reach the node in the order in which they were ordered."""
-        hello = Hello(PROTOCOL, VERSION, client_id(data), uuid.uuid4().hex, platform.node(), Scope.OWN)
+        hello = Hello(
+            PROTOCOL, VERSION, client_id(data), uuid.uuid4().hex, platform.node(), Scope.OWN, chunk_algorithms()
+        )
         self._connection = Connection(hello, self._on_news, self._on_message)
+        self._means = Means(
+            self._connection.send,
+            lambda: self._connection.news.welcome,
+            Bases(data / "bases"),
+            RecipeCache(data / "recipes.sqlite3"),
+        )
+        self._notes: set[asyncio.Task[None]] = set()
         self._deliveries = Deliveries(self._connection.send, self._locate, self._on_delivered, self._on_trouble)
         self._on: dict[type, Callable[[Any, Buffer], None]] = {
             Piece: self._deliveries.piece,
@@ -172,6 +184,17 @@ class Client:
             self._save(known.entry)
             self._submit(known)
 
+    def go_on(self, job: str) -> None:
+        """Render a job without the files that are missing."""
+        known = self._jobs.get(job)
+        if known is None or known.submission is None or not known.submission.progress.missing:
+            return
+        without = tuple(str(each.path) for each in known.submission.progress.missing)
+        known.entry.order = replace(known.entry.order, without=known.entry.order.without + without)
+        known.submission.progress.missing = ()
+        self._save(known.entry)
+        known.task = asyncio.get_running_loop().create_task(self._bring(known, known.submission))
+
     def clear_finished(self) -> None:
         """Take finished jobs off the list."""
         for job in list(self._jobs.values()):
@@ -198,19 +221,21 @@ class Client:
             self._submit(job)
 
     def _submit(self, job: _Job) -> None:
-        job.submission = Submission(
-            job.entry, self._connection.send, lambda: self._connection.connected, lambda: self._news_of(job)
-        )
+        job.submission = Submission(job.entry, self._means, lambda: self._news_of(job))
         job.task = asyncio.get_running_loop().create_task(self._bring(job, job.submission))
 
     async def _bring(self, job: _Job, submission: Submission) -> None:
         if self._lane.locked():
             submission.progress.text = "Waits for the file before it."
         try:
-            await submission.take_snapshot()
+            if not submission.has_snapshot:
+                await submission.take_snapshot()
             async with self._lane:
                 submission.progress.text = ""
                 await submission.run()
+        except FilesMissing as error:
+            submission.progress.missing = error.missing
+            self._news_of(job)
         except (CannotRead, JobRefused, ProtocolError) as error:
             self._end(job, "failed", str(error))
         except OSError as error:
@@ -290,7 +315,7 @@ class Client:
     def _on_message(self, message: NodeMessage, payload: Buffer) -> None:
         for job in list(self._jobs.values()):
             if job.submission is not None:
-                job.submission.receive(message)
+                job.submission.receive(message, payload)
         handler = self._on.get(type(message))
         if handler is not None:
             handler(message, payload)
@@ -322,6 +347,10 @@ class Client:
         job.status = status
         if not job.entry.accepted:
             self._accepted(job)
+        if job.submission is not None:
+            note = asyncio.get_running_loop().create_task(job.submission.remember(job.entry.node))
+            self._notes.add(note)
+            note.add_done_callback(self._notes.discard)
         self._stop_submission(job)
         if status.state == JobState.SUPERSEDED:
             self._deliveries.give_up(status.job)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bringing one job to the node: snapshot, digest, upload, submit; started again from wherever a broken link left it."""
+"""Bringing one job to the node: snapshot, plan, chunks, submit; started again from wherever a broken link left it."""
 
 import asyncio
 import time
@@ -7,31 +7,36 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..protocol.limits import WINDOW_BYTES
+from ..protocol import bitmap, codecs
+from ..protocol.blocks import Source
+from ..protocol.codec import Buffer
 from ..protocol.messages import (
+    Codec,
     Grant,
     JobChanged,
     JobSpec,
+    Need,
     NodeMessage,
     Offer,
-    Piece,
     Refusal,
     Refused,
     Stored,
     Submit,
-    Want,
+    Welcome,
     Withdraw,
 )
-from ..protocol.paths import safe_component
-from ..protocol.transfer import Outgoing
-from .errors import JobRefused
+from .bases import Base, Bases, base_of
+from .connection import Send
+from .errors import JobRefused, SourceChanged
+from .gather import Missing
 from .ledger import Entry
-from .snapshot import Snapshot
+from .plan import Plan, make_plan
+from .recipes import RecipeCache
+from .sender import Sender
+from .unpacked import open_source
 
 FULL_DISK_PAUSE_S = 10.0
-"""How long to wait before offering a file again to a node whose disk was full."""
-Send = Callable[..., None]
-"""Connection.send."""
+"""How long to wait before offering files again to a node whose disk was full."""
 
 
 @dataclass(slots=True)
@@ -42,139 +47,186 @@ class Progress:
     total: int = 0
     rate: float = 0.0
     text: str = ""
+    missing: tuple[Missing, ...] = ()
+    """Files that are not on this machine: the artist has to say whether to go on without them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a submission works with."""
+
+    send: Send
+    welcome: Callable[[], Welcome | None]
+    """The node that is connected now."""
+    bases: Bases
+    cache: RecipeCache
 
 
 class Submission:
     """One job on its way. `run` ends when the node has it; `receive` and `link_changed` feed it meanwhile."""
 
-    def __init__(self, entry: Entry, send: Send, linked: Callable[[], bool], on_progress: Callable[[], None]) -> None:
+    def __init__(self, entry: Entry, means: Means, on_progress: Callable[[], None]) -> None:
         self.entry = entry
         self.progress = Progress()
-        self._send = send
-        self._linked = linked
-        self._on_progress = on_progress
-        self._mail: asyncio.Queue[NodeMessage | None] = asyncio.Queue()
         self.accepted = False
-        self._snapshot: Snapshot | None = None
-        self._digest = ""
+        self._means = means
+        self._on_progress = on_progress
+        self._mail: asyncio.Queue[tuple[NodeMessage, Buffer] | Exception | None] = asyncio.Queue()
+        self._blend: Source | None = None
+        self._plan: Plan | None = None
+        self._sender: Sender | None = None
+        self._before = 0
+        """Plain bytes that arrived over earlier connections."""
         self._meter = Meter()
 
-    def receive(self, message: NodeMessage) -> None:
+    def receive(self, message: NodeMessage, payload: Buffer) -> None:
         """Take in a message if it concerns this job."""
         match message:
-            case Want(transfer=about) | Grant(transfer=about) | Stored(digest=about) | Refused(about=about):
-                concerned = about in (self._digest, self.entry.job)
+            case Need(manifest=about) | Grant(transfer=about) | Stored(manifest=about) | Refused(about=about):
+                concerned = about in (self._manifest, self.entry.job)
             case JobChanged(status=status):
                 concerned = status.job == self.entry.job
                 self.accepted = self.accepted or concerned
             case _:
                 concerned = False
         if concerned:
-            self._mail.put_nowait(message)
+            self._mail.put_nowait((message, payload))
 
     def link_changed(self) -> None:
         """The connection was lost or is there (again): start over from what the node has."""
         self._mail.put_nowait(None)
 
+    @property
+    def has_snapshot(self) -> bool:
+        """Whether the .blend is held."""
+        return self._blend is not None
+
     async def take_snapshot(self) -> None:
-        """Hold the file as it is now, however long the rest takes. Raises CannotRead."""
-        self._snapshot = await asyncio.to_thread(Snapshot, Path(self.entry.order.blend))
+        """Hold the .blend as it is now, however long the rest takes. Raises CannotRead."""
+        self._blend = await asyncio.to_thread(open_source, Path(self.entry.order.blend))
 
     async def run(self) -> None:
-        """Bring the snapshot to the node. Raises JobRefused with the node's sentence."""
-        assert self._snapshot is not None
-        self.progress.total = self._snapshot.size
-        self._digest = await asyncio.to_thread(self._snapshot.digest)
+        """Bring the job to the node. Raises JobRefused with the node's sentence, FilesMissing, CannotRead."""
         while not (self.accepted or await self._attempt()):
             pass
 
+    async def remember(self, node: str) -> None:
+        """Keep what the next save of this .blend can be told from, now that the node `node` has this one."""
+        if self._plan is not None:
+            base = await asyncio.to_thread(base_of, self._plan, node)
+            await asyncio.to_thread(self._means.bases.put, self.entry.order.blend, base)
+
     def withdraw(self) -> None:
-        """Tell the node that the file will not come after all."""
-        if self._digest:
-            self._send(Withdraw(self._digest))
+        """Tell the node that the files will not come after all."""
+        if self._manifest:
+            self._means.send(Withdraw(self._manifest), None)
+
+    @property
+    def _manifest(self) -> str:
+        return self._plan.manifest.digest if self._plan is not None else ""
 
     async def _attempt(self) -> bool:
         """Go as far as the link lets us; True when the node has accepted the job."""
-        while not self._linked():
+        while (welcome := self._means.welcome()) is None:
             self._say("Waits for the node.")
             await self._mail.get()
         self._empty_mail()
-        assert self._snapshot is not None
-        self._send(Offer(self._digest, self._snapshot.size))
-        return await self._upload() and await self._submit()
+        base = await asyncio.to_thread(self._means.bases.get, self.entry.order.blend, welcome.id)
+        plan = await self._planned(welcome, base)
+        self._sender = Sender(plan, base, set(welcome.codecs) & set(codecs.decodable()), self._means.send)
+        try:
+            return await self._bring(plan, base, welcome, self._sender)
+        except SourceChanged:
+            self._plan = None  # What stands there now is sent instead.
+            return False
 
-    async def _upload(self) -> bool:
-        """Send what the node wants until it has all of it; False when the link broke or the node wants a new start.
+    async def _planned(self, welcome: Welcome, base: Base | None) -> Plan:
+        assert self._blend is not None
+        plan = self._plan
+        if plan is None or plan.manifest.blend.recipe.algorithm != welcome.digest:
+            self._say("Reads the scene's files.")
+            plan = await asyncio.to_thread(
+                make_plan, self.entry.order, self._blend, welcome.digest, base, self._means.cache
+            )
+            self._plan = plan
+        return plan
 
-        After a broken link the node may turn out to have the job already; saying so again does no harm.
-        """
-        assert self._snapshot is not None
-        outgoing = Outgoing(self._snapshot.size)
+    async def _bring(self, plan: Plan, base: Base | None, welcome: Welcome, sender: Sender) -> bool:
+        """Offer, send and submit; False when it has to be started anew."""
+        self._offer(plan, base, welcome)
+        eager = await sender.send_eagerly(_changed(plan, base))
+        self._means.send(Submit(self._spec(plan)), None)
         self._say("")
-        while True:
-            match await self._mail.get():
-                case Want(offset=offset, limit=limit):
-                    outgoing.want(offset, limit)
-                    self._advance(offset)
-                    self._pump(outgoing)
-                case Grant(limit=limit):
-                    outgoing.grant(limit)
-                    self._advance(limit - WINDOW_BYTES)
-                    self._pump(outgoing)
-                case Stored():
-                    self._advance(self._snapshot.size)
-                    return True
-                case JobChanged():
-                    return True
-                case Refused() as refused:
-                    await self._refused(refused)
-                    return False
-                case None:
-                    return False
+        sending: asyncio.Task[None] | None = None
+        try:
+            while True:
+                match await self._mail.get():
+                    case (Need(limit=limit), bits):
+                        missing = set(bitmap.unpack(bits, len(plan.manifest.chunks)))
+                        sender.grant(limit)
+                        sending = asyncio.create_task(self._send(plan, sender, sorted(missing - eager)))
+                    case (Grant(limit=limit), _):
+                        sender.grant(limit)
+                        self._advance(sender.arrived)
+                    case (Stored(), _):
+                        self.progress.sent = self.progress.total
+                        self._on_progress()
+                    case (JobChanged(), _):
+                        return True
+                    case (Refused() as refused, _):
+                        await self._refused(refused)
+                        return False
+                    case Exception() as error:
+                        raise error
+                    case None:
+                        return False
+        finally:
+            self._before += sender.arrived
+            if sending is not None:
+                sending.cancel()
 
-    async def _submit(self) -> bool:
-        self._send(Submit(self._spec()))
-        while True:
-            match await self._mail.get():
-                case JobChanged():
-                    return True
-                case Refused() as refused:
-                    await self._refused(refused)
-                    return False
-                case None:
-                    return False
+    def _offer(self, plan: Plan, base: Base | None, welcome: Welcome) -> None:
+        packed = plan.manifest.packed
+        allowed = set(welcome.codecs) & {Codec.RAW, Codec.ZSTD, Codec.PATCH}
+        codec, payload = codecs.encode(packed, allowed, base.manifest.packed if base is not None else None)
+        known = base.manifest.digest if base is not None and codec == Codec.PATCH else ""
+        self._means.send(Offer(plan.manifest.digest, len(packed), codec, known), payload)
+
+    async def _send(self, plan: Plan, sender: Sender, numbers: list[int]) -> None:
+        self.progress.total = self._before + sum(map(plan.manifest.chunk_length, (plan.manifest.chunks[n] for n in numbers)))
+        self._on_progress()
+        try:
+            await sender.send_all(numbers)
+        except Exception as error:  # noqa: BLE001 - whoever reads the mail raises it
+            self._mail.put_nowait(error)
 
     async def _refused(self, refused: Refused) -> None:
         """Wait where waiting helps, go on where a new start does. Raises JobRefused for the rest."""
-        if refused.reason == Refusal.DISK_FULL:
-            self._say(refused.text)
-            await asyncio.sleep(FULL_DISK_PAUSE_S)
-        elif refused.reason != Refusal.FILE_MISSING:
-            raise JobRefused(refused.text)
+        match refused.reason:
+            case Refusal.DISK_FULL:
+                self._say(refused.text)
+                await asyncio.sleep(FULL_DISK_PAUSE_S)
+            case Refusal.BASE_MISSING:
+                self._means.bases.forget(self.entry.order.blend)
+            case Refusal.FILE_MISSING:
+                pass
+            case _:
+                raise JobRefused(refused.text)
 
-    def _pump(self, outgoing: Outgoing) -> None:
-        assert self._snapshot is not None
-        while (piece := outgoing.next_piece()) is not None:
-            offset, length = piece
-            self._send(Piece(self._digest, offset), self._snapshot.bytes[offset : offset + length])
-
-    def _spec(self) -> JobSpec:
-        assert self._snapshot is not None
+    def _spec(self, plan: Plan) -> JobSpec:
         order = self.entry.order
         return JobSpec(
             job=order.job,
             title=order.title,
-            blend=safe_component(Path(order.blend).name, "untitled.blend"),
-            digest=self._digest,
-            size=self._snapshot.size,
+            manifest=plan.manifest.digest,
             scene=order.scene,
             frames=order.frames,
             group=order.group,
             created=self.entry.created,
         )
 
-    def _advance(self, received: int) -> None:
-        self.progress.sent = max(self.progress.sent, received)
+    def _advance(self, arrived: int) -> None:
+        self.progress.sent = min(self.progress.total, self._before + arrived)
         self.progress.rate = self._meter.rate(self.progress.sent, time.monotonic())
         self._on_progress()
 
@@ -185,6 +237,14 @@ class Submission:
     def _empty_mail(self) -> None:
         while not self._mail.empty():
             self._mail.get_nowait()
+
+
+def _changed(plan: Plan, base: Base | None) -> list[int]:
+    """Numbers of the chunks that the earlier save did not have; none when there is no earlier one to compare with."""
+    if base is None:
+        return []
+    known = base.manifest.places
+    return [number for number, chunk in enumerate(plan.manifest.chunks) if chunk not in known]
 
 
 class Meter:

@@ -30,15 +30,18 @@ def job_line(entry: Entry, status: JobStatus | None, upload: Progress | None, tr
         "sent_bytes": upload.sent if upload else 0,
         "total_bytes": upload.total if upload else 0,
         "rate": upload.rate if upload else 0.0,
+        "missing": [{"owner": each.owner, "path": str(each.path)} for each in upload.missing] if upload else [],
     }
     return {**line, **_numbers(entry, status), "text": trouble or _text(entry, status, upload, state)}
 
 
 def state_of(entry: Entry, status: JobStatus | None, upload: Progress | None) -> str:
-    """Return one of "waiting", "uploading", "returning" and the node's own states."""
+    """Return one of "waiting", "missing", "uploading", "returning" and the node's own states."""
     if entry.end:
         return entry.end
     if status is None:
+        if upload is not None and upload.missing:
+            return "missing"
         return "uploading" if upload is not None and upload.total and not upload.text else "waiting"
     if status.undelivered and status.state in FINISHED and status.state != JobState.SUPERSEDED:
         return "returning"
@@ -76,6 +79,9 @@ def _text(entry: Entry, status: JobStatus | None, upload: Progress | None, state
         return status.text or _plain_text(entry, status, state)
     if entry.accepted:
         return f"Waits for the node at {entry.address}, which has this job."
+    if upload is not None and upload.missing:
+        count = "A file" if len(upload.missing) == 1 else f"{len(upload.missing)} files"
+        return f"{count} that the scene uses cannot be found: put right what is listed and save, or render without."
     if upload is not None and upload.text:
         return upload.text
     return "Sending the file." if state == "uploading" else "Waits for the node."

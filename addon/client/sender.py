@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Chunks on their way: read, encoded and batched in threads, sent in order as far as the node's credit goes."""
+
+import asyncio
+from collections import deque
+from collections.abc import Collection, Iterator, Sequence
+
+from ..protocol import codecs
+from ..protocol.digest import Buffer
+from ..protocol.limits import EAGER_BYTES, WINDOW_BYTES
+from ..protocol.messages import ChunkHead, Chunks, Codec
+from .bases import Base
+from .connection import Send
+from .plan import Plan
+
+BATCH_BYTES = 1 << 20
+"""Bytes of chunks, before encoding, that make one message: ZeroMQ is at its full rate from 256 KiB on, and no codec
+here makes mesh data so small that a batch is much below that.
+"""
+
+AHEAD = 3
+"""Batches that are encoded while one is being sent: keeps two cores busy, and costs some megabytes."""
+
+Batch = tuple[tuple[ChunkHead, ...], Buffer]
+
+
+class Sender:
+    """Sends the chunks of one plan over one connection."""
+
+    def __init__(self, plan: Plan, base: Base | None, allowed: Collection[Codec], send: Send) -> None:
+        self._plan = plan
+        self._base = base
+        self._allowed = frozenset(allowed)
+        self._send = send
+        self._limit = WINDOW_BYTES
+        self._sent = 0
+        """Encoded bytes."""
+        self._room = asyncio.Event()
+        self._in_flight: deque[tuple[int, int]] = deque()
+        """For each batch that the node has not granted anew yet: where it ends, encoded and plain, in bytes."""
+        self._plain = 0
+        self.arrived = 0
+        """Plain bytes of the chunks that the node has taken in."""
+
+    def grant(self, limit: int) -> None:
+        """The node has room for more."""
+        self._limit = max(self._limit, limit)
+        self._room.set()
+        while self._in_flight and self._in_flight[0][0] <= limit - WINDOW_BYTES:
+            self.arrived = self._in_flight.popleft()[1]
+
+    async def send_eagerly(self, numbers: Sequence[int]) -> set[int]:
+        """Send, unasked, what fits into EAGER_BYTES; return the numbers that went.
+
+        Raises SourceChanged, CannotRead or OSError, here and below.
+        """
+        gone: set[int] = set()
+        for group in self._groups(numbers):
+            batch = await asyncio.to_thread(self._encode, group)
+            if self._sent + len(batch[1]) > EAGER_BYTES:
+                break
+            self._post(group, batch)
+            gone.update(group)
+        return gone
+
+    async def send_all(self, numbers: Sequence[int]) -> None:
+        """Send these chunks."""
+        groups = self._groups(numbers)
+        ahead: deque[tuple[list[int], asyncio.Task[Batch]]] = deque()
+        try:
+            while True:
+                while len(ahead) < AHEAD and (group := next(groups, None)) is not None:
+                    ahead.append((group, asyncio.create_task(asyncio.to_thread(self._encode, group))))
+                if not ahead:
+                    return
+                group, encoding = ahead[0]
+                batch = await encoding
+                ahead.popleft()
+                await self._wait_for_room(len(batch[1]))
+                self._post(group, batch)
+        finally:
+            for _, encoding in ahead:
+                encoding.cancel()
+
+    def _post(self, group: Sequence[int], batch: Batch) -> None:
+        heads, payload = batch
+        self._send(Chunks(self._plan.manifest.digest, heads), payload)
+        self._sent += len(payload)
+        self._plain += sum(map(self._length, group))
+        self._in_flight.append((self._sent, self._plain))
+
+    async def _wait_for_room(self, size: int) -> None:
+        while self._sent + size > self._limit:
+            self._room.clear()
+            await self._room.wait()
+
+    def _groups(self, numbers: Sequence[int]) -> Iterator[list[int]]:
+        group: list[int] = []
+        size = 0
+        for number in numbers:
+            length = self._length(number)
+            if group and size + length > BATCH_BYTES:
+                yield group
+                group, size = [], 0
+            group.append(number)
+            size += length
+        if group:
+            yield group
+
+    def _length(self, number: int) -> int:
+        return self._plan.manifest.chunk_length(self._plan.manifest.chunks[number])
+
+    def _encode(self, group: Sequence[int]) -> Batch:
+        heads, parts = [], []
+        for number in group:
+            chunk = self._plan.manifest.chunks[number]
+            base, prefix = self._counterpart(chunk)
+            codec, encoded = codecs.encode(self._plan.read(chunk), self._allowed, prefix)
+            heads.append(ChunkHead(number, len(encoded), codec, base.hex() if codec == Codec.PATCH else ""))
+            parts.append(encoded)
+        return tuple(heads), parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _counterpart(self, chunk: bytes) -> tuple[bytes, bytes | None]:
+        """The chunk that stood in this one's place in the save before, and its bytes."""
+        key = self._plan.key(chunk)
+        if self._base is None or key is None:
+            return b"", None
+        return self._base.skeleton.get(key, (b"", None))

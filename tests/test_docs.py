@@ -27,8 +27,8 @@ NODE = (ROOT / "docs" / "node.md").read_text("utf-8")
 FROM_CLIENT: tuple[type, ...] = typing.get_args(messages.ClientMessage)
 FROM_NODE: tuple[type, ...] = typing.get_args(messages.NodeMessage)
 KINDS = sorted({*FROM_CLIENT, *FROM_NODE}, key=lambda kind: kind.__name__)
-PARTS = [messages.JobSpec, messages.JobStatus, messages.Output]
-ENUMS = [messages.JobState, messages.Refusal, messages.Scope]
+PARTS = [messages.ChunkHead, messages.JobSpec, messages.JobStatus, messages.Output]
+ENUMS = [messages.Codec, messages.JobState, messages.Refusal, messages.Scope]
 
 CONSTANTS = {
     "addon.protocol": ("digest", "limits", "frame_range", "paths", "version"),
@@ -100,7 +100,7 @@ def test_the_protocol_gives_every_field_with_its_type(kind: type) -> None:
 def test_the_protocol_says_who_sends_a_message_and_what_it_is_called(kind: type) -> None:
     ways = {(True, False): "client to node", (False, True): "node to client", (True, True): "both ways"}
     way = ways[kind in FROM_CLIENT, kind in FROM_NODE]
-    payload = "with payload" if kind in (messages.Piece, messages.Preview) else "no payload"
+    payload = "with payload" if kind in codec.WITH_PAYLOAD else "no payload"
     assert section(PROTOCOL, kind.__name__).startswith(f"`{codec.wire_name(kind)}`, {way}, {payload}\n")
 
 

@@ -21,7 +21,7 @@ from .messages import Chunks, ClientMessage, Message, Need, NodeMessage, Offer, 
 
 Buffer = bytes | memoryview
 
-_WITH_PAYLOAD = (Offer, Chunks, Need, Piece, Preview)
+WITH_PAYLOAD = (Offer, Chunks, Need, Piece, Preview)
 _CLIENT_TYPES: tuple[type, ...] = typing.get_args(ClientMessage)
 _NODE_TYPES: tuple[type, ...] = typing.get_args(NodeMessage)
 
@@ -36,7 +36,7 @@ _BY_NAME = {wire_name(kind): kind for kind in _CLIENT_TYPES + _NODE_TYPES}
 
 def encode(message: Message, payload: Buffer | None = None) -> list[Buffer]:
     """Return the frames of `message`: [header] or [header, payload]."""
-    if (payload is not None) != isinstance(message, _WITH_PAYLOAD):
+    if (payload is not None) != isinstance(message, WITH_PAYLOAD):
         raise LocalProtocolError(f"{type(message).__name__} goes {'with' if payload is None else 'without'} a payload.")
     fields = {"type": wire_name(type(message)), **dataclasses.asdict(message)}
     header = json.dumps(fields, separators=(",", ":"), allow_nan=False).encode()
@@ -64,7 +64,7 @@ def _decode(frames: Sequence[Buffer], allowed: tuple[type, ...]) -> tuple[object
     kind = _BY_NAME.get(str(fields.pop("type", None)))
     if kind is None or kind not in allowed:
         raise RemoteProtocolError("A message of a kind that this version does not know.")
-    if len(frames) != (2 if kind in _WITH_PAYLOAD else 1):
+    if len(frames) != (2 if kind in WITH_PAYLOAD else 1):
         raise RemoteProtocolError(f"{kind.__name__} with {len(frames)} frames.")
     return build(kind, fields), frames[1] if len(frames) == 2 else b""
 

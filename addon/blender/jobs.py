@@ -49,6 +49,8 @@ class Job:
     """Upload, bytes/s."""
     text: str = ""
     notices: tuple[str, ...] = ()
+    missing: tuple[Mapping[str, str], ...] = ()
+    """Files that cannot be found on this machine: "owner", the data-block, and "path"."""
     blender: str | None = None
     folder: str = ""
     created: float = 0.0

@@ -75,6 +75,24 @@ class CancelJob(bpy.types.Operator):
         return {"FINISHED"}
 
 
+class RenderWithoutMissing(bpy.types.Operator):
+    """Render although files are missing; what uses them will look as it does in Blender now"""
+
+    bl_idname = "relay_render.go_on"
+    bl_label = "Render Without Missing Files"
+
+    @classmethod
+    def poll(cls, _context: Context) -> bool:
+        """Wants a job that waits for this."""
+        job = live().jobs.selected_job()
+        return job is not None and bool(job.missing)
+
+    def execute(self, _context: Context) -> "set[OperatorReturnItems]":
+        """Tell the client."""
+        live().command("go_on", live().jobs.selected_job())
+        return {"FINISHED"}
+
+
 class RetryFailedFrames(bpy.types.Operator):
     """Render again what failed of this job. A file that never reached the node is sent as it is now"""
 
@@ -165,6 +183,7 @@ def _save_changes() -> bool:
 CLASSES = (
     RenderNow,
     CancelJob,
+    RenderWithoutMissing,
     RetryFailedFrames,
     OpenFolder,
     ShowFrame,

@@ -171,11 +171,19 @@ def _draw_selected(layout: Layout, context: Context, job: Job) -> None:
         below.label(text=line)
     if sentence := wording.sentence(job):
         paragraph.draw(layout, context, sentence, alert=job.state == "failed")
+    if job.missing:
+        _draw_missing(layout.box(), context, job)
     for notice in filter(None, (live().jobs.problem_of(job), *job.notices)):
         paragraph.draw(layout, context, notice, icon="INFO")
     if path := live().jobs.thumbnail_of(job):
         layout.box().template_icon(icon_value=live().thumbnails.icon(job.job, path), scale=THUMBNAIL_SCALE)
     _draw_buttons(layout.row(align=True), job)
+
+
+def _draw_missing(box: Layout, context: Context, job: Job) -> None:
+    for line in wording.missing_files(job):
+        paragraph.draw(box, context, line, icon="LIBRARY_DATA_BROKEN")
+    box.operator("relay_render.go_on", text="Render Without", icon="PLAY")
 
 
 def _draw_buttons(row: Layout, job: Job) -> None:

@@ -5,8 +5,12 @@ from collections.abc import Callable
 
 from .jobs import Connection, Job
 
+MISSING_SHOWN = 8
+"""Missing files that the panel lists: each takes two lines or more of a narrow sidebar."""
+
 _STATES = {
     "waiting": ("TEMP", "Waiting"),
+    "missing": ("LIBRARY_DATA_BROKEN", "Files Missing"),
     "uploading": ("EXPORT", "Uploading"),
     "queued": ("TEMP", "Queued"),
     "rendering": ("RENDER_ANIMATION", "Rendering"),
@@ -94,7 +98,7 @@ def bar(job: Job) -> tuple[float, str]:
         return upload_fraction(job), f"Uploading   {percent(upload_fraction(job))}"
     if job.state == "done":
         return 1.0, f"Done   {_frames(job)}"
-    if job.finished or job.state in ("waiting", "queued"):
+    if job.finished or job.state in ("waiting", "missing", "queued"):
         return job.fraction, state_label(job) + (f"   {job.done} / {job.total}" if job.done else "")
     parts = [_position(job), percent(job.fraction)]
     if job.eta_s is not None:
@@ -121,6 +125,13 @@ def sentence(job: Job) -> str:
     """Return the job's own line, or an empty string where it says nothing beyond the bar, the detail and the folder."""
     said = _words(f"{state_label(job)} {bar(job)[1]} {detail(job)} {job.folder} with in")
     return "" if said >= _words(job.text) else job.text
+
+
+def missing_files(job: Job) -> list[str]:
+    """Return a line for each file that is missing, as far as a panel can hold them."""
+    lines = [f"{each['owner']}: {each['path']}" for each in job.missing[:MISSING_SHOWN]]
+    more = len(job.missing) - len(lines)
+    return [*lines, f"and {more} more"] if more else lines
 
 
 def short_progress(job: Job) -> tuple[float | None, str]:

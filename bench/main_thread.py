@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How long the window's main thread is kept from turning while a large save leaves over a link."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from server.blenders import Blender
+from tests.addon.scripted_client import wait_for
+from tests.e2e.panel import PREFERENCES, state
+from tests.e2e.window import BlenderWindow, blender_window, virtual_screen
+
+from . import window as bench_window
+from .links import Link, Relay
+from .node import fresh_node
+from .studio import TINY, Studio
+
+LOOP = Path(__file__).with_name("main_loop.py")
+REST_S = 4.0
+TIMEOUT_S = 120.0
+
+
+class BusyWindow:
+    """Blender's window with the extension in it, connected to a node."""
+
+    def __init__(self, window: BlenderWindow) -> None:
+        self._window = window
+
+    def gaps_at_rest(self) -> list[float]:
+        """Return the seconds between the main thread's turns while nothing happens."""
+        return self._run(f"gaps_at_rest({REST_S})")
+
+    def gaps_while_sending(self, size: int, seed: int) -> list[float]:
+        """Return them while a save leaves, `size` bytes of which are new. Returns when its job is done."""
+        found = self._run(f"gaps_while_sending({size}, {seed})")
+        wait_for(lambda: set(state(self._window)["jobs"].values()) == {"done"}, "the job to be done", TIMEOUT_S)
+        return found
+
+    def _run(self, call: str) -> list[float]:
+        code = f"{LOOP.read_text(encoding='utf-8')}\nanswer = {call}"
+        found: list[float] = self._window.run(code, TIMEOUT_S)
+        return found
+
+
+@contextmanager
+def busy_window(blender: Blender, link: Link, folder: Path) -> Iterator[BusyWindow]:
+    """A window with a small file open; between it and its node is `link`."""
+    blend = folder / "shot" / "shot.blend"
+    blend.parent.mkdir(parents=True)
+    with Studio(blender) as studio:
+        studio.do("build", **asdict(TINY))
+        studio.do("save", path=os.fspath(blend), compress=False)
+    resources = bench_window._installed(blender, folder)
+    with fresh_node(blender, folder / "node") as node, Relay(link, node.port) as relay, virtual_screen() as display:
+        own = {"BLENDER_USER_RESOURCES": str(resources), "DISPLAY": display, "LIBGL_ALWAYS_SOFTWARE": "1"}
+        environment = {**os.environ, **own}
+        with blender_window(blender.source, folder / "window", environment, "--online-mode", str(blend)) as window:
+            window.run(f"{PREFERENCES}.node_address = '127.0.0.1:{relay.port}'")
+            wait_for(lambda: state(window)["connection"] == "connected", "the connection")
+            yield BusyWindow(window)

@@ -26,6 +26,8 @@ class Shot:
     """Absolute folder for what the scene itself writes."""
     targets: dict[str, str] = field(default_factory=dict)
     """Absolute folder for each directory that a File Output node names, by that name."""
+    dependencies: list[dict[str, Any]] = field(default_factory=list)
+    """What the scene uses beside the .blend, as the client's "render" command takes it."""
     warning: str = ""
     """What the artist should know although it does not keep the frames from being rendered."""
 
@@ -60,4 +62,5 @@ def render_command(shot: Shot, *, trigger: str, keep_older: bool) -> dict[str, A
         "keep_older": keep_older,
         "folder": shot.folder,
         "targets": shot.targets,
+        "dependencies": shot.dependencies,
     }

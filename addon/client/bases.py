@@ -7,6 +7,7 @@ changed. For that the client keeps both, for each .blend the newest; on disk, to
 """
 
 import hashlib
+import io
 import json
 import logging
 from collections.abc import Mapping
@@ -14,10 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..protocol import zstd
-from ..protocol.digest import Buffer
-from ..protocol.errors import RemoteProtocolError
+from ..protocol.digest import DIGEST_BYTES
+from ..protocol.errors import ProtocolError
 from ..protocol.manifest import Manifest
-from .recipes import KnownPayloads
+from .plan import Plan
+from .recipes import Cuts, KnownPayloads
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +80,7 @@ class Bases:
             return _unpack(self._path(blend).read_bytes())
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError, RemoteProtocolError) as error:
+        except (OSError, ValueError, KeyError, TypeError, ProtocolError) as error:
             log.warning("what was noted of the last save cannot be read: %s", error)
             return None
 
@@ -86,14 +88,47 @@ class Bases:
         return self._folder / f"{hashlib.blake2b(blend.encode(), digest_size=16).hexdigest()}.base"
 
 
-def skeleton_of(keys: tuple[bytes, ...], chunks: Mapping[bytes, tuple[bytes, Buffer]]) -> dict[bytes, tuple[bytes, bytes]]:
-    """Return what of a skeleton is kept: the chunks by their keys, as far as SKELETON_BYTES goes."""
-    kept: dict[bytes, tuple[bytes, bytes]] = {}
+def base_of(plan: Plan, node: str) -> Base:
+    """Return what the next save needs of this one, which `node` has. Reads the skeleton: in a thread."""
+    skeleton: dict[bytes, tuple[bytes, bytes]] = {}
+    recipe = plan.manifest.blend.recipe
     room = SKELETON_BYTES
-    for key in keys:
-        chunk, found = chunks[key]
-        room -= len(found)
+    for number, key in enumerate(plan.keys):
+        room -= recipe.lengths[number]
         if room < 0:
             break
-        kept[key] = chunk, bytes(found)
-    return kept
+        chunk = recipe.id(number)
+        skeleton[key] = chunk, bytes(plan.read(chunk))
+    return Base(node, plan.manifest, plan.payloads, skeleton)
+
+
+def _pack(base: Base) -> bytes:
+    """A line of JSON, then everything that is bytes, compressed where that is possible."""
+    pieces = [(key.hex(), chunk.hex(), len(found)) for key, (chunk, found) in base.skeleton.items()]
+    cuts = [(name.hex(), each.lengths) for name, each in base.payloads.cuts.items()]
+    columns = [found for _, found in base.skeleton.values()]
+    columns += [each.ids for each in base.payloads.cuts.values()]
+    body = base.manifest.packed + b"".join(columns)
+    compressed = zstd.name() is not None
+    head = {
+        "node": base.node, "manifest": len(base.manifest.packed), "skeleton": pieces, "size": len(body),
+        "algorithm": base.payloads.algorithm, "payloads": cuts, "compressed": compressed,
+    }  # fmt: skip
+    return json.dumps(head).encode() + b"\n" + (zstd.compress(body) if compressed else body)
+
+
+def _unpack(packed: bytes) -> Base:
+    line, _, body = packed.partition(b"\n")
+    head = json.loads(line)
+    if head["compressed"]:
+        body = zstd.decompress(body, head["size"])
+    columns = io.BytesIO(body)
+    manifest = Manifest.unpack(columns.read(head["manifest"]))
+    skeleton = {
+        bytes.fromhex(key): (bytes.fromhex(chunk), columns.read(size)) for key, chunk, size in head["skeleton"]
+    }
+    cuts = {
+        bytes.fromhex(name): Cuts(tuple(lengths), columns.read(DIGEST_BYTES * len(lengths)))
+        for name, lengths in head["payloads"]
+    }
+    return Base(head["node"], manifest, KnownPayloads(head["algorithm"], cuts), skeleton)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ..protocol.codec import build
 from ..protocol.errors import RemoteProtocolError
+from .gather import Dependency
 from .locks import FileLock
 
 
@@ -46,6 +47,10 @@ class Order:
     """A save leaves the unfinished jobs of earlier saves alone."""
     targets: dict[str, str] = field(default_factory=dict)
     """Absolute folder for each directory of the scene's File Output nodes, named as in the .blend."""
+    dependencies: tuple[Dependency, ...] = ()
+    """What the scene uses beside the .blend."""
+    without: tuple[str, ...] = ()
+    """Paths that the artist knows to be missing."""
 
     def __post_init__(self) -> None:
         if not re.fullmatch("[0-9a-f]{32}", self.job):

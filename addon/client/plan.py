@@ -5,7 +5,6 @@ Reads files and stats thousands of them: call it in a thread.
 """
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +12,8 @@ from ..protocol.blocks import Source
 from ..protocol.cutting import gather as read_extents
 from ..protocol.digest import Buffer, chunk_digest
 from ..protocol.manifest import FileEntry, Manifest
-from .bases import Base
-from .errors import FilesMissing, SourceChanged
+from ..protocol.recipe import Recipe
+from .errors import CannotRead, FilesMissing, SourceChanged
 from .gather import Gathered, gather
 from .ledger import Order
 from .recipes import KnownPayloads, RecipeCache, blend_recipe, plain_recipe
@@ -42,11 +41,12 @@ class Plan:
             return read_extents(self.blend, recipe.extents(place.number))
         path = self.paths[place.file]
         try:
-            found = read_extents(Snapshot(path), recipe.extents(place.number))
-        except OSError as error:
-            raise SourceChanged(path) from error
+            with Snapshot(path) as source:
+                found = read_extents(source, recipe.extents(place.number))
+        except (OSError, CannotRead) as error:
+            raise SourceChanged(f"{path} was changed while it was sent.") from error
         if chunk_digest(recipe.algorithm)(found) != chunk:
-            raise SourceChanged(path)
+            raise SourceChanged(f"{path} was changed while it was sent.")
         return found
 
     def key(self, chunk: bytes) -> bytes | None:
@@ -56,13 +56,15 @@ class Plan:
 
 
 def make_plan(
-    order: Order, blend: Source, algorithm: str, base: Base | None, cache: RecipeCache, say: Callable[[str], None]
+    order: Order, blend: Source, algorithm: str, known: KnownPayloads | None, cache: RecipeCache
 ) -> Plan:
-    """Return what the order needs at the node. Raises FilesMissing, CannotRead."""
-    say("Reads the scene's files.")
+    """Return what the order needs at the node; `known` are the payloads of the save before.
+
+    Raises FilesMissing, CannotRead, SourceChanged.
+    """
     found = gather(order.dependencies)
     _check_missing(order, found)
-    recipe, keys, payloads = blend_recipe(blend, algorithm, base.payloads if base else None)
+    recipe, keys, payloads = blend_recipe(blend, algorithm, known)
     own = os.path.normpath(order.blend)
     paths = [own, *(path for file in found.files if (path := os.path.normpath(file.path)) != own)]
     tree = plan_tree(own, paths)

@@ -112,10 +112,11 @@ class Sender:
 
     def _encode(self, group: Sequence[int]) -> Batch:
         heads, parts = [], []
+        encoder = codecs.Encoder(self._allowed)
         for number in group:
             chunk = self._plan.manifest.chunks[number]
             base, prefix = self._counterpart(chunk)
-            codec, encoded = codecs.encode(self._plan.read(chunk), self._allowed, prefix)
+            codec, encoded = encoder.encode(self._plan.read(chunk), prefix)
             heads.append(ChunkHead(number, len(encoded), codec, base.hex() if codec == Codec.PATCH else ""))
             parts.append(encoded)
         return tuple(heads), parts[0] if len(parts) == 1 else b"".join(parts)

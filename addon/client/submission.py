@@ -146,7 +146,12 @@ class Submission:
         if plan is None or plan.manifest.blend.recipe.algorithm != welcome.digest:
             self._say("Reads the scene's files.")
             plan = await asyncio.to_thread(
-                make_plan, self.entry.order, self._blend, welcome.digest, base, self._means.cache
+                make_plan,
+                self.entry.order,
+                self._blend,
+                welcome.digest,
+                base.payloads if base is not None else None,
+                self._means.cache,
             )
             self._plan = plan
         return plan
@@ -193,7 +198,9 @@ class Submission:
         self._means.send(Offer(plan.manifest.digest, len(packed), codec, known), payload)
 
     async def _send(self, plan: Plan, sender: Sender, numbers: list[int]) -> None:
-        self.progress.total = self._before + sum(map(plan.manifest.chunk_length, (plan.manifest.chunks[n] for n in numbers)))
+        self.progress.total = self._before + sum(
+            map(plan.manifest.chunk_length, (plan.manifest.chunks[n] for n in numbers))
+        )
         self._on_progress()
         try:
             await sender.send_all(numbers)

@@ -15,11 +15,10 @@ import typing
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .digest import Buffer as Buffer
 from .errors import LocalProtocolError, RemoteProtocolError
 from .limits import MAX_HEADER_BYTES
 from .messages import Chunks, ClientMessage, Message, Need, NodeMessage, Offer, Piece, Preview
-
-Buffer = bytes | memoryview
 
 WITH_PAYLOAD = (Offer, Chunks, Need, Piece, Preview)
 _CLIENT_TYPES: tuple[type, ...] = typing.get_args(ClientMessage)

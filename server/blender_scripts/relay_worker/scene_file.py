@@ -1,27 +1,30 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Opening a .blend: the scene to render, or the sentence why not, and what the artist should know about it."""
 
+import itertools
 import os
 import re
 import tempfile
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 import bpy
 
 from .failures import Failure, opening_failure
+from .references import library_reference, read_libraries, references
+from .remap import remap
 
 _MISSING_ENGINE = re.compile(r"Engine '(.*?)' not available for scene '(.*?)' \(an add-on")
-BRUSHES = "/datafiles/assets/brushes/"
-"""Since 5.0 a file names the library of the brush last used, relative to where the artist's Blender is; no picture
-shows a brush."""
-
-_MANY = re.compile(r"<UDIM>|<UVTILE>")
 
 
-def open_scene(path: str, name: str | None) -> bpy.types.Scene:
-    """Open the file and make `name` (None: its active scene) the scene that renders. Raises Failure, always fatal."""
+def open_scene(path: str, name: str | None, tree: str = "", roots: Sequence[str] = ()) -> bpy.types.Scene:
+    """Open the file and make `name` (None: its active scene) the scene that renders. Raises Failure, always fatal.
+
+    `tree` is the folder of the job's mirror that the file lies in, `roots` the artist's folders there; without a tree
+    the file's paths stay as they are.
+    """
     chatter = _captured(lambda: _open(path))
+    if tree:
+        remap(tree, list(roots))
     scene = bpy.context.window.scene if name is None else _local_scene(name)
     if scene is None:
         raise Failure(f'The file has no scene "{name}": choose one that it has, and save again.', fatal=True)
@@ -37,15 +40,13 @@ def open_scene(path: str, name: str | None) -> bpy.types.Scene:
 
 
 def missing_files() -> str | None:
-    """One sentence about the external files that are not where the open file expects them, or None."""
-    listed = bpy.utils.blend_paths(absolute=True, packed=False, local=False)
-    paths = {path for path in listed if path and BRUSHES not in Path(path).as_posix()}
-    missing = sorted({Path(path).name for path in paths if not _exists(path)})
-    if not missing:
+    """One sentence about what the open file uses and cannot read, or None."""
+    everything = itertools.chain(map(library_reference, read_libraries()), references())
+    owners = sorted({each.owner for each in everything if not each.is_there(each.absolute)})
+    if not owners:
         return None
-    names = ", ".join(missing[:3]) + (" and more" if len(missing) > 3 else "")
-    count = "One file" if len(missing) == 1 else f"{len(missing)} files"
-    return f"{count} that the scene uses did not reach the node: {names}."
+    more = f" and {len(owners) - 3} more" if len(owners) > 3 else ""
+    return f"Files that the scene uses did not reach the node: {', '.join(owners[:3])}{more}."
 
 
 def _local_scene(name: str) -> bpy.types.Scene | None:
@@ -58,13 +59,6 @@ def _open(path: str) -> None:
         bpy.ops.wm.open_mainfile(filepath=path, load_ui=False, use_scripts=False)
     except RuntimeError as error:
         raise opening_failure(str(error), bpy.app.version_string) from None
-
-
-def _exists(path: str) -> bool:
-    if _MANY.search(path):
-        folder, pattern = Path(path).parent, _MANY.sub("*", Path(path).name)
-        return any(folder.glob(pattern))
-    return Path(path).exists()
 
 
 def _captured(action: Callable[[], None]) -> str:

@@ -8,16 +8,23 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import ModuleType
 
 import psutil
 import rich.console
 import rich.table
 
 from . import main as main_job
+from . import transfer
 from .measures import Measure, report
 
-BENCHES: dict[str, Callable[[int], Iterable[Measure]]] = {"main": main_job.run}
-"""Each takes the number of rounds and yields its measures as they are done."""
+BENCHES: dict[str, Callable[[argparse.Namespace], Iterable[Measure]]] = {
+    "main": lambda options: main_job.run(options.rounds),
+    "transfer": lambda options: transfer.run(options.rounds, options.only, quick=options.quick, huge=options.huge),
+}
+"""Each takes the command line's options and yields its measures as they are done."""
+
+SUMMARIES = {"main": main_job, "transfer": transfer}
 
 VERDICTS = {True: "yes", False: "NO", None: ""}
 
@@ -30,10 +37,10 @@ def main() -> int:
     """Run what the command line asks for; returns the exit code."""
     options = _parse()
     if options.name is None:
-        for name, bench in BENCHES.items():
-            print(f"{name:10} {_summary(bench)}")
+        for name, module in SUMMARIES.items():
+            print(f"{name:10} {_summary(module)}")
         return 0
-    measures = list(_told(BENCHES[options.name](options.rounds)))
+    measures = list(_told(BENCHES[options.name](options)))
     result = report(options.name, measures)
     _print_table(measures)
     if options.save:
@@ -47,12 +54,15 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("name", nargs="?", choices=list(BENCHES))
     parser.add_argument("--rounds", type=int, default=5, help="how often each side runs (5); figures are medians")
     parser.add_argument("--save", action="store_true", help="keep the result, with date and machine, in bench/results")
+    only = "transfer: only these parts (links, sessions, throughput, window, memory) or Blenders (4.3)"
+    parser.add_argument("--only", nargs="+", default=[], metavar="WORD", help=only)
+    parser.add_argument("--quick", action="store_true", help="transfer: everything small, to see whether it runs")
+    parser.add_argument("--huge", action="store_true", help="transfer: also what takes a file of 5 GB")
     return parser.parse_args()
 
 
-def _summary(bench: Callable[..., object]) -> str:
-    words = sys.modules[bench.__module__].__doc__ or ""
-    return words.splitlines()[0]
+def _summary(bench: ModuleType) -> str:
+    return (bench.__doc__ or "").splitlines()[0]
 
 
 def _told(measures: Iterable[Measure]) -> Iterator[Measure]:

@@ -5,6 +5,7 @@ import mmap
 import random
 import struct
 import subprocess
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,8 +13,17 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from addon.protocol import blendfile
-from addon.protocol.blendfile import HEAD_BYTES, BlendHeader, NotABlend, TruncatedBlend, check_complete, read_header
+from addon.protocol import zstd
+from addon.protocol.blendfile import (
+    HEAD_BYTES,
+    BlendHeader,
+    NotABlend,
+    TruncatedBlend,
+    check_complete,
+    read_header,
+    read_seek_table,
+)
+from addon.protocol.blocks import Memory
 from server.blenders import Blender
 
 LEGACY = (
@@ -83,13 +93,13 @@ def test_takes_a_mapped_file(saved: Path) -> None:
         check_complete(mapped)
 
 
-@pytest.mark.parametrize("module", blendfile.ZSTD_MODULES)
+@pytest.mark.parametrize("module", zstd.MODULES)
 def test_every_zstd_decoder_finds_the_version(
     module: str, saved: Path, blender: Blender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # GIVEN only one of the decoders
     pytest.importorskip(module, reason=f"{module} is not installed")
-    monkeypatch.setattr(blendfile, "ZSTD_MODULES", (module,))
+    monkeypatch.setattr(zstd, "MODULES", (module,))
 
     # WHEN a head is read THEN the version is found
     assert read_header(saved.read_bytes()[:HEAD_BYTES]).version == blender.version[:2]
@@ -99,7 +109,7 @@ def test_without_a_zstd_decoder_a_version_is_unknown(
     saved: Path, blender: Blender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # GIVEN a Python without any decoder
-    monkeypatch.setattr(blendfile, "ZSTD_MODULES", ("no_such_module",))
+    monkeypatch.setattr(zstd, "MODULES", ("no_such_module",))
     data = saved.read_bytes()
 
     # WHEN a file is read THEN a plain one keeps its version, and a compressed one can still be told from a cut one
@@ -160,22 +170,55 @@ def test_finds_a_damaged_gzip_stream() -> None:
         check_complete(data)
 
 
-def test_a_block_of_negative_length_is_damage_not_an_endless_walk() -> None:
-    data = b"BLENDER-v403" + struct.pack("<4siQii", b"DATA", -24, 0, 0, 1) + b"\0" * 64
-    with pytest.raises(TruncatedBlend, match="damaged at byte 12"):
-        check_complete(data)
+@pytest.mark.parametrize("data", [LEGACY[:-1], gzip.compress(LEGACY)[:-1], gzip.compress(LEGACY)[:-8] + bytes(8)])
+def test_a_mapped_file_that_is_damaged_can_be_closed_while_the_error_is_handled(data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "cut.blend"
+    path.write_bytes(data)
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        try:
+            check_complete(mapped)
+        except TruncatedBlend:
+            mapped.close()
+        assert mapped.closed
+
+
+def test_a_seek_table_gives_every_frame_its_place() -> None:
+    # GIVEN two frames, and a table that tells their sizes
+    first, second = zstd.compress(b"first" * 100), zstd.compress(b"second" * 100)
+    entries = struct.pack("<IIII", len(first), 500, len(second), 600)
+    data = first + second + _seek_frame(entries, 2)
+
+    # WHEN it is read
+    table = read_seek_table(Memory(data))
+
+    # THEN the frames can be found in it
+    assert table is not None
+    assert list(table.packed) == [0, len(first), len(first) + len(second)]
+    assert list(table.unpacked) == [0, 500, 1100]
+
+
+@pytest.mark.parametrize("count", [3, 1 << 20, 0xFFFFFFFF])
+def test_a_seek_table_that_claims_more_frames_than_it_has_is_none(count: int) -> None:
+    assert read_seek_table(Memory(_seek_frame(struct.pack("<II", 0, 0), count))) is None
+
+
+def _seek_frame(entries: bytes, count: int) -> bytes:
+    body = entries + struct.pack("<IBI", count, 0, 0x8F92EAB1)
+    return struct.pack("<II", 0x184D2A5E, len(body)) + body
 
 
 def test_a_bomb_is_not_unpacked_to_find_a_version() -> None:
     # GIVEN a head that would unpack to a quarter of a gigabyte of one letter
-    zstd = pytest.importorskip("backports.zstd", reason="Python 3.14's own zstd makes this wheel superfluous")
-    frame = zstd.compress(b"x" * (1 << 28))
+    frame = zstd.compress(LEGACY + b"x" * (1 << 28))
     assert len(frame) < HEAD_BYTES
 
     # WHEN it is read THEN only the first bytes are unpacked
-    unpacked = blendfile.zstd_decoder()
-    assert unpacked is not None
-    assert unpacked(frame) == b"x" * 17
+    tracemalloc.start()
+    try:
+        assert read_header(frame).version == (4, 3)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
 
 
 @given(
@@ -204,6 +247,7 @@ def test_a_bomb_is_not_unpacked_to_find_a_version() -> None:
 )
 @example(struct.pack("<4sIBI", b"\x28\xb5\x2f\xfd", 0xFFFFFFFF, 0xFF, 0x8F92EAB1))
 def test_no_bytes_raise_anything_else(data: bytes) -> None:
-    for read in (read_header, check_complete, blendfile._has_seek_table):
+    read_seek_table(Memory(data))
+    for read in (read_header, check_complete):
         with contextlib.suppress(NotABlend, TruncatedBlend):
             read(data)

@@ -12,7 +12,7 @@ import sys
 import tomllib
 import zipfile
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -22,17 +22,49 @@ from tools import build_extension
 
 ROOT = build_extension.ROOT
 MANIFEST = tomllib.loads((ROOT / "blender_manifest.toml").read_text(encoding="utf-8"))
+PINNED = list(tomllib.loads(build_extension.PINS.read_text(encoding="utf-8"))["sha256"])
 
-PYZMQ = "wheels/pyzmq-27.3.0-"
-WHEEL_PLATFORMS = {
-    "linux-x64": "manylinux_2_26_x86_64.manylinux_2_28_x86_64",
-    "macos-arm64": "macosx_10_15_universal2",
-    "macos-x64": "macosx_10_15_universal2",
-    "windows-x64": "win_amd64",
-    "windows-arm64": "win_arm64",
+# Of each platform's zip: the Pythons a wheel is for and what it runs on, as in its name.
+ABI3 = "cp312.cp313.cp314-none"  # the stable ABI, as tools/build_extension.py names it
+WHEELS = {
+    "linux-x64": {
+        "pyzmq-27.3.0": [f"{abi}-manylinux_2_26_x86_64.manylinux_2_28_x86_64" for abi in ("cp311-cp311", ABI3)],
+        "blake3-1.0.11": [
+            "cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64",
+            "cp313-cp313-manylinux_2_17_x86_64.manylinux2014_x86_64",
+        ],
+        "backports_zstd-1.8.0": [
+            "cp311-cp311-manylinux2014_x86_64.manylinux_2_17_x86_64.manylinux_2_28_x86_64",
+            "cp313-cp313-manylinux2014_x86_64.manylinux_2_17_x86_64.manylinux_2_28_x86_64",
+        ],
+    },
+    "macos-arm64": {
+        "pyzmq-27.3.0": ["cp311-cp311-macosx_10_15_universal2", f"{ABI3}-macosx_10_15_universal2"],
+        "blake3-1.0.11": ["cp311-cp311-macosx_11_0_arm64", "cp313-cp313-macosx_11_0_arm64"],
+        "backports_zstd-1.8.0": ["cp311-cp311-macosx_11_0_arm64", "cp313-cp313-macosx_11_0_arm64"],
+    },
+    "macos-x64": {
+        "pyzmq-27.3.0": ["cp311-cp311-macosx_10_15_universal2", f"{ABI3}-macosx_10_15_universal2"],
+        "blake3-1.0.11": ["cp311-cp311-macosx_10_12_x86_64", "cp313-cp313-macosx_10_12_x86_64"],
+        "backports_zstd-1.8.0": ["cp311-cp311-macosx_10_9_x86_64", "cp313-cp313-macosx_10_13_x86_64"],
+    },
+    "windows-x64": {
+        "pyzmq-27.3.0": ["cp311-cp311-win_amd64", f"{ABI3}-win_amd64"],
+        "blake3-1.0.11": ["cp311-cp311-win_amd64", "cp313-cp313-win_amd64"],
+        "backports_zstd-1.8.0": ["cp311-cp311-win_amd64", "cp313-cp313-win_amd64"],
+    },
+    "windows-arm64": {
+        "pyzmq-27.3.0": ["cp311-cp311-win_arm64", f"{ABI3}-win_arm64"],
+        "blake3-1.0.11": ["cp311-cp311-win_arm64", "cp313-cp313-win_arm64"],
+        "backports_zstd-1.8.0": ["cp311-cp311-win_arm64", "cp313-cp313-win_arm64"],
+    },
 }
-# Blender 4.2 to 5.0 and 5.1 to 5.2 as blender.org builds them, and Debian's: Python's tag and the ABI its wheel is for.
-PYTHONS = {"cp311": "cp311-cp311", "cp313": "cp312-abi3", "cp314": "cp312-abi3"}
+# Blender 4.2 to 5.0 and 5.1 to 5.2 as blender.org builds them; Debian's has 3.14 too, for which only pyzmq has a wheel.
+PYTHONS = {
+    "cp311": ["pyzmq", "blake3", "backports_zstd"],
+    "cp313": ["pyzmq", "blake3", "backports_zstd"],
+    "cp314": ["pyzmq"],
+}
 
 # What a working tree gathers, and names close to those that belong in.
 CLUTTER = [
@@ -114,11 +146,16 @@ def install(program: str, zips: Mapping[str, Path], resources: Path) -> None:
     run_blender(program, *command, str(zip_for_this_machine(zips)), resources=resources)
 
 
+def tags_of(wheel: str) -> list[str]:
+    """Tags in the name of a wheel: Python, ABI, platform."""
+    return wheel.removesuffix(".whl").split("-")[-3:]
+
+
 def test_one_zip_for_each_platform_of_the_manifest(zips: Mapping[str, Path]) -> None:
-    assert sorted(zips) == sorted(WHEEL_PLATFORMS) == sorted(MANIFEST["platforms"])
+    assert sorted(zips) == sorted(WHEELS) == sorted(MANIFEST["platforms"])
 
 
-@pytest.mark.parametrize("target", WHEEL_PLATFORMS)
+@pytest.mark.parametrize("target", WHEELS)
 def test_a_zip_holds_the_extension_and_nothing_else(zips: Mapping[str, Path], target: str) -> None:
     # GIVEN the files that git tracks under addon/, and a source folder full of clutter
     # WHEN the extension is built
@@ -126,32 +163,36 @@ def test_a_zip_holds_the_extension_and_nothing_else(zips: Mapping[str, Path], ta
         listing = sorted(built.namelist())
 
     # THEN every file of the zip is one of these
-    tag = WHEEL_PLATFORMS[target]
-    wheels = [f"{PYZMQ}cp311-cp311-{tag}.whl", f"{PYZMQ}cp312.cp313.cp314-none-{tag}.whl"]
+    wheels = [f"wheels/{library}-{tags}.whl" for library, builds in WHEELS[target].items() for tags in builds]
     assert listing == sorted(["LICENSE", "__init__.py", "blender_manifest.toml", *tracked("addon"), *wheels])
 
 
-@pytest.mark.parametrize("target", WHEEL_PLATFORMS)
+@pytest.mark.parametrize("target", WHEELS)
 @pytest.mark.parametrize("python", PYTHONS)
-def test_a_zip_carries_one_pyzmq_for_every_python_of_blender(
+def test_a_zip_carries_one_wheel_of_a_library_for_every_python_of_blender(
     zips: Mapping[str, Path], target: str, python: str
 ) -> None:
     with zipfile.ZipFile(zips[target]) as built:
-        # WHEN Blender looks for the wheel of its Python by the file's name
-        wheels = [name for name in built.namelist() if python in name.removeprefix(PYZMQ).split("-")[0].split(".")]
+        # WHEN Blender looks for the wheels of its Python by the files' names
+        wheels = [name for name in built.namelist() if name.endswith(".whl") and python in tags_of(name)[0].split(".")]
 
-        # THEN there is exactly one, it is in the manifest, and inside it is what its name says
-        assert len(wheels) == 1
+        # THEN there is exactly one of each library, and it is in the manifest
+        assert sorted(PurePosixPath(name).name.split("-")[0] for name in wheels) == sorted(PYTHONS[python])
         manifest = tomllib.loads(built.read("blender_manifest.toml").decode())
-        assert f"./{wheels[0]}" in manifest["build"]["generated"]["wheels"]
-        with built.open(wheels[0]) as stored, zipfile.ZipFile(stored) as wheel:
-            tags = wheel.read("pyzmq-27.3.0.dist-info/WHEEL").decode().splitlines()
-    assert {f"Tag: {PYTHONS[python]}-{tag}" for tag in WHEEL_PLATFORMS[target].split(".")} <= set(tags)
+        assert {f"./{name}" for name in wheels} <= set(manifest["build"]["generated"]["wheels"])
+
+
+@pytest.mark.parametrize("published", PINNED)
+def test_a_wheel_is_what_its_name_says(source: Path, published: str) -> None:
+    library, version = published.split("-")[:2]
+    python, abi, platforms = tags_of(published)
+    with zipfile.ZipFile(source / "wheels" / build_extension.bundled_name(published)) as wheel:
+        said = wheel.read(f"{library}-{version}.dist-info/WHEEL").decode().splitlines()
+    assert {f"Tag: {python}-{abi}-{tag}" for tag in platforms.split(".")} <= set(said)
 
 
 def test_the_manifest_lists_exactly_the_pinned_wheels() -> None:
-    pinned = tomllib.loads(build_extension.PINS.read_text(encoding="utf-8"))["sha256"]
-    assert sorted(MANIFEST["wheels"]) == sorted(f"./wheels/{build_extension.bundled_name(name)}" for name in pinned)
+    assert sorted(MANIFEST["wheels"]) == sorted(f"./wheels/{build_extension.bundled_name(name)}" for name in PINNED)
 
 
 def test_a_wheel_with_other_bytes_is_replaced(source: Path, tmp_path: Path) -> None:
@@ -172,7 +213,7 @@ def test_a_download_with_other_bytes_than_the_pinned_ones_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # GIVEN a pin that the published wheel does not match
-    name = next(iter(tomllib.loads(build_extension.PINS.read_text(encoding="utf-8"))["sha256"]))
+    name = PINNED[0]
     pins = tmp_path / "wheels.toml"
     pins.write_text(f'[sha256]\n"{name}" = "{"0" * 64}"\n')
     monkeypatch.setattr(build_extension, "PINS", pins)
@@ -225,23 +266,55 @@ def test_blender_validates_every_zip(program: str, zips: Mapping[str, Path], tmp
         run_blender(program, "--command", "extension", "validate", str(path), resources=tmp_path)
 
 
-def test_blender_installs_the_zip_and_its_pyzmq_works(program: str, zips: Mapping[str, Path], tmp_path: Path) -> None:
+CHECK_LIBRARIES = """
+import importlib, sys, zmq
+a, b = zmq.Context.instance().socket(zmq.PAIR), zmq.Context.instance().socket(zmq.PAIR)
+a.bind('inproc://check'); b.connect('inproc://check'); a.send(b'frame')
+assert b.recv() == b'frame' and zmq.has('curve')
+zmq.Context.instance().destroy()
+print('PYTHON cp%d%d' % sys.version_info[:2])
+for module in ('zmq', 'blake3', 'backports.zstd'):
+    try:
+        print('FROM', importlib.import_module(module).__file__)
+    except ImportError:
+        pass
+"""
+
+
+def check_libraries(said: str, folder: Path) -> str:
+    """Compare what CHECK_LIBRARIES printed with the wheels that Blender should have unpacked; returns Python's tag."""
+    python = said.partition("PYTHON ")[2].split()[0]
+    packages = {"pyzmq": "zmq", "blake3": "blake3", "backports_zstd": "backports/zstd"}
+    site = folder / f"extensions/.local/lib/python3.{python.removeprefix('cp3')}/site-packages"
+    found = [line.removeprefix("FROM ") for line in said.splitlines() if line.startswith("FROM ")]
+    assert found == [str(site / packages[library] / "__init__.py") for library in PYTHONS[python]], said
+    return python
+
+
+def test_blender_installs_the_zip_and_its_libraries_work(
+    program: str, zips: Mapping[str, Path], tmp_path: Path
+) -> None:
     # GIVEN a Blender without settings, and the zip for this machine
     # WHEN it is installed and enabled
     install(program, zips, tmp_path)
 
-    # THEN the next start of Blender has it enabled, and its pyzmq, not another, talks
+    # THEN the next start of Blender has it enabled, and its libraries, not others, work
     check = tmp_path / "check.py"
     check.write_text(
-        "import bpy, zmq\n"
+        "import bpy\n"
         "assert 'bl_ext.user_default.relay_render' in bpy.context.preferences.addons\n"
-        "a, b = zmq.Context.instance().socket(zmq.PAIR), zmq.Context.instance().socket(zmq.PAIR)\n"
-        "a.bind('inproc://check'); b.connect('inproc://check'); a.send(b'frame')\n"
-        "print('RECEIVED', b.recv(), zmq.has('curve'), zmq.__version__, zmq.__file__)\n"
-        "zmq.Context.instance().destroy()\n"
+        "from bl_ext.user_default.relay_render.addon.protocol import codecs, digest, zstd\n"
+        "chunk = bytes(range(256)) * 99\n"
+        "codec, payload = codecs.encode(chunk, codecs.decodable())\n"
+        "assert codecs.decode(codec, payload, len(chunk)) == chunk\n"
+        "print('USES', digest.chunk_algorithms()[0], zstd.name())\n"
+        f"{CHECK_LIBRARIES}"
     )
     said = run_blender(program, "--python", str(check), resources=tmp_path)
-    assert f"RECEIVED b'frame' True 27.3.0 {tmp_path}" in said
+    python = check_libraries(said, tmp_path)
+
+    # THEN where there is no wheel, Python itself has a substitute
+    assert ("USES blake3 backports.zstd" if python != "cp314" else "USES blake2b compression.zstd") in said, said
 
 
 def test_the_python_of_the_bpy_wheel_takes_the_zip(zips: Mapping[str, Path], tmp_path: Path) -> None:
@@ -253,22 +326,21 @@ def test_the_python_of_the_bpy_wheel_takes_the_zip(zips: Mapping[str, Path], tmp
         "import bpy, sys\n"
         "install = bpy.ops.extensions.package_install_files\n"
         "print(install(filepath=sys.argv[1], repo='user_default', enable_on_install=True))\n"
-        "sys.path.insert(0, sys.argv[2])  # before this environment's own pyzmq\n"
-        "import zmq\n"
-        "print('IMPORTED', zmq.Context.instance(), zmq.__file__)\n"
+        "sys.path.insert(0, sys.argv[2])  # before this environment's own libraries\n"
+        f"{CHECK_LIBRARIES}"
     )
-    modules = tmp_path / f"extensions/.local/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
+    site = tmp_path / f"extensions/.local/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
 
     # WHEN the extension is installed into it
     done = subprocess.run(
-        [sys.executable, str(check), str(zip_for_this_machine(zips)), str(modules)],
+        [sys.executable, str(check), str(zip_for_this_machine(zips)), str(site)],
         env={**os.environ, "BLENDER_USER_RESOURCES": str(tmp_path)},
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
     )  # fmt: skip
 
-    # THEN the zip's pyzmq is unpacked for this Python, and works
+    # THEN the zip's libraries are unpacked for this Python, and work
     assert done.returncode == 0, done.stdout
-    assert f"{modules / 'zmq'}" in done.stdout.partition("IMPORTED")[2], done.stdout
+    check_libraries(done.stdout, tmp_path)
 
 
 def test_disabling_and_enabling_again_works(program: str, zips: Mapping[str, Path], tmp_path: Path) -> None:

@@ -94,6 +94,8 @@ def bundled_name(published: str) -> str:
 
     Beside a wheel for Python 3.11, Blender reads `cp312-abi3` as "3.11 or any 3.x" and, once it has a full version,
     keeps that alone: Python 3.13 is refused. `none` with every version named says the same and is understood by all.
+    An extension fits the Pythons of all its wheels together, and of each library the wheel of one's own Python is
+    installed, or none: so pyzmq lets 3.12 and 3.14 in, which do without the libraries that have no wheel for them.
     """
     return published.replace("-cp312-abi3-", "-cp312.cp313.cp314-none-")
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import psutil
 
+from addon.protocol import zstd as zstd_modules
 from addon.protocol.address import Address
-from addon.protocol.blendfile import zstd_module
 
 from ..serve import is_loopback
 from .finding import Finding, State
@@ -64,7 +64,7 @@ def display(system: str = platform.system()) -> Finding | None:
 
 def zstd() -> Finding:
     """Without a decoder the version of a compressed .blend stays unknown."""
-    if module := zstd_module():
+    if module := zstd_modules.name():
         return Finding("zstd", State.OK, f"Compressed .blend files are read with {module}.")
     text = "Compressed .blend files hide their version, so that the newest Blender renders them."
     return Finding("zstd", State.WARNING, text, "Run `pip install backports.zstd`.")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from addon.protocol import blendfile
+from addon.protocol import zstd
 from addon.protocol.address import Address
 from server.blender_places import Machine
 from server.blenders import WHEEL, Blender, BrokenBlender, Survey, survey_blenders
@@ -209,7 +209,7 @@ def test_says_that_no_display_is_needed(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_tells_which_decoder_reads_compressed_files(monkeypatch: pytest.MonkeyPatch) -> None:
     assert machine_checks.zstd().state is State.OK
-    monkeypatch.setattr(blendfile, "ZSTD_MODULES", ("no_such_module",))
+    monkeypatch.setattr(zstd, "MODULES", ("no_such_module",))
     assert machine_checks.zstd().state is State.WARNING
 
 

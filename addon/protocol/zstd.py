@@ -82,11 +82,6 @@ def decompress_start(data: Buffer, size: int) -> bytes:
         raise DamagedFrame("A zstd frame that cannot be read.") from error
 
 
-def frame_decoder() -> Callable[[Buffer, int], bytes] | None:
-    """Return the function from a frame and its content's size to that content, `decompress`; None: no zstd here."""
-    return decompress if _backend(MODULES) else None
-
-
 class _Backend(Protocol):
     name: str
     error: type[Exception]

@@ -21,6 +21,9 @@ here makes mesh data so small that a batch is much below that.
 AHEAD = 3
 """Batches that are encoded while one is being sent: keeps two cores busy, and costs some megabytes."""
 
+STARVED_BYTES = 6 << 20
+"""With less than this on its way the link waits for the encoder, and bytes go as they are: grants come every 4 MiB."""
+
 Batch = tuple[tuple[ChunkHead, ...], Buffer]
 
 
@@ -46,8 +49,18 @@ class Sender:
         """The node has room for more."""
         self._limit = max(self._limit, limit)
         self._room.set()
-        while self._in_flight and self._in_flight[0][0] <= limit - WINDOW_BYTES:
+        while self._in_flight and self._in_flight[0][0] <= self._taken:
             self.arrived = self._in_flight.popleft()[1]
+
+    @property
+    def _taken(self) -> int:
+        """Encoded bytes that the node has taken in, as far as it has said."""
+        return self._limit - WINDOW_BYTES
+
+    @property
+    def _starving(self) -> bool:
+        """Whether the link is faster than the codecs; known after some megabytes."""
+        return self._sent > WINDOW_BYTES // 2 and self._sent - self._taken < STARVED_BYTES
 
     async def send_eagerly(self, numbers: Sequence[int]) -> set[int]:
         """Send, unasked, what fits into EAGER_BYTES; return the numbers that went.
@@ -70,7 +83,7 @@ class Sender:
         try:
             while True:
                 while len(ahead) < AHEAD and (group := next(groups, None)) is not None:
-                    ahead.append((group, asyncio.create_task(asyncio.to_thread(self._encode, group))))
+                    ahead.append((group, asyncio.create_task(asyncio.to_thread(self._encode, group, self._starving))))
                 if not ahead:
                     return
                 group, encoding = ahead[0]
@@ -110,9 +123,9 @@ class Sender:
     def _length(self, number: int) -> int:
         return self._plan.manifest.chunk_length(self._plan.manifest.chunks[number])
 
-    def _encode(self, group: Sequence[int]) -> Batch:
+    def _encode(self, group: Sequence[int], raw: bool = False) -> Batch:
         heads, parts = [], []
-        encoder = codecs.Encoder(self._allowed)
+        encoder = codecs.Encoder(() if raw else self._allowed)
         for number in group:
             chunk = self._plan.manifest.chunks[number]
             base, prefix = self._counterpart(chunk)

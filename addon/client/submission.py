@@ -167,7 +167,7 @@ class Submission:
             while True:
                 match await self._mail.get():
                     case (Need(limit=limit), bits):
-                        missing = set(bitmap.unpack(bits, len(plan.manifest.chunks)))
+                        missing = set(bitmap.unpack(bytes(bits), len(plan.manifest.chunks)))
                         sender.grant(limit)
                         sending = asyncio.create_task(self._send(plan, sender, sorted(missing - eager)))
                     case (Grant(limit=limit), _):

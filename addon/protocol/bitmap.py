@@ -18,7 +18,7 @@ def pack(numbers: Iterable[int], count: int) -> bytes:
     return bytes(bits)
 
 
-def unpack(bits: bytes | memoryview, count: int) -> list[int]:
+def unpack(bits: bytes, count: int) -> list[int]:
     """Return the numbers in ascending order. Raises RemoteProtocolError when there are more or fewer bits.
 
     >>> unpack(bytes.fromhex("0902"), 10)

@@ -2,6 +2,8 @@
 """`python -m server` without a command: run a node."""
 
 import os
+import re
+import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +21,17 @@ from . import app, console, fail, log_to_stderr, run
 DEFAULT_LISTEN = f"127.0.0.1:{DEFAULT_PORT}"
 DEFAULT_DATA = platformdirs.user_data_path("relay-render", appauthor=False) / "node"
 
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
+
+def _size(text: str) -> int:
+    """Return a number of bytes: 500MB, 2.5 GB, 100000000."""
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)B?", text.strip().upper())
+    if match is None:
+        raise typer.BadParameter(f"{text} is no size: write something like 50GB.")
+    return int(float(match[1]) * _UNITS[match[2]])
+
+
 Listen = Annotated[
     str, typer.Option("--listen", metavar="HOST[:PORT]", help="Address to listen on; port 0 takes a free one.")
 ]
@@ -28,6 +41,16 @@ Data = Annotated[
 Blenders = Annotated[
     list[Path] | None,
     typer.Option("--blender", help="A Blender to use beside those found: program or folder. May be repeated."),
+]
+StoreLimit = Annotated[
+    int | None,
+    typer.Option(
+        "--store-limit",
+        metavar="SIZE",
+        parser=_size,
+        help="Disk space for artists' files, such as 50GB; what a waiting job needs is kept beyond it.",
+        show_default="a fifth of the disk",
+    ),
 ]
 Slots = Annotated[int, typer.Option("--slots", min=1, max=64, help="Frames rendered at once.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log every step.")]
@@ -41,6 +64,7 @@ def main(
     data: Data = DEFAULT_DATA,
     blender: Blenders = None,
     slots: Slots = 1,
+    store_limit: StoreLimit = None,
     verbose: Verbose = False,
     version: Version = False,
 ) -> None:
@@ -55,7 +79,7 @@ def main(
     if context.invoked_subcommand is not None:
         return
     log_to_stderr(verbose)
-    options = _options(listen, data, blender or [], slots)
+    options = _options(listen, data, blender or [], slots, store_limit)
     try:
         run(serve(options, lambda port: _announce(options, port)))
     except (ServerError, OSError) as error:
@@ -74,14 +98,15 @@ def listen_address(text: str) -> Address:
         raise fail(str(error)) from error
 
 
-def _options(listen: str, data: Path, extra: list[Path], slots: int) -> Options:
+def _options(listen: str, data: Path, extra: list[Path], slots: int, store_limit: int | None) -> Options:
     address = listen_address(listen)
     blenders = find_blenders(extra)
     if not blenders:
         raise fail(
             'No Blender found: install one from blender.org, name one with --blender, or `pip install ".[embedded]"`.'
         )
-    return Options(address, data, blenders, slots)
+    data.mkdir(parents=True, exist_ok=True)
+    return Options(address, data, blenders, slots, store_limit or shutil.disk_usage(data).total // 5)
 
 
 def _announce(options: Options, port: int) -> None:

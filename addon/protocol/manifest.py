@@ -63,7 +63,9 @@ class Manifest:
                 check_relative_name(entry.name)
             except UnsafePath as error:
                 raise RemoteProtocolError(str(error)) from error
-        if any(not _ROOT.match(root) or len(root) > _MAX_ROOT for root in self.roots):
+            if any((entry.root, folder) in names for folder in _folders(entry.name)):
+                raise RemoteProtocolError("A manifest with a file inside of a file.")
+        if any(not _ROOT.fullmatch(root) or len(root) > _MAX_ROOT for root in self.roots):
             raise RemoteProtocolError("A manifest with a root that is not an absolute path.")
 
     @property
@@ -167,7 +169,16 @@ class _Head:
     files: tuple[_Row, ...]
 
 
-_ROOT = re.compile(r"(?:/|[A-Za-z]:|//[^/]+/[^/]+)(?:/?[^/\0]+)*\Z")
+_ROOT = re.compile(r"/|(?:/[^/\0]+)+|[A-Za-z]:(?:/[^/\0]+)*|//[^/\0]+(?:/[^/\0]+)+")
+"""Nothing in it can match in two ways, so that it takes no time to fail."""
+
+
+def _folders(name: str) -> Iterator[str]:
+    """All folders that a name goes through."""
+    cut = name.find("/")
+    while cut >= 0:
+        yield name[:cut]
+        cut = name.find("/", cut + 1)
 
 
 def _packed_recipes(files: tuple[FileEntry, ...]) -> Iterator[bytes]:

@@ -42,8 +42,8 @@ class Recipe:
 
     def __post_init__(self) -> None:
         fits = len(self.ids) == len(self.lengths) * DIGEST_BYTES and 0 <= self.skeleton <= len(self.lengths)
-        fits = fits and all(0 < length <= MAX_CHUNK_BYTES for length in self.lengths)
-        fits = fits and all(0 <= run <= MAX_FILE_BYTES for run in self.runs) and 0 < self.size <= MAX_FILE_BYTES
+        fits = fits and min(self.lengths, default=0) > 0 and max(self.lengths) <= MAX_CHUNK_BYTES
+        fits = fits and min(self.runs, default=-1) >= 0 and self.size <= MAX_FILE_BYTES
         fits = fits and sum(self.lengths[: self.skeleton]) == sum(self.runs[0::2])
         fits = fits and sum(self.lengths[self.skeleton :]) == sum(self.runs[1::2])
         if not fits:

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,6 +21,7 @@ import psutil
 import pytest
 
 from server.blenders import Blender
+from server.pictures import verify
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 120.0
@@ -28,6 +29,9 @@ PATIENCE_S = 120.0
 
 TERMINAL = os.environ | {"COLUMNS": "240", "NO_COLOR": "1", "TERM": "dumb", "PYTHONUNBUFFERED": "1"}
 """A wide terminal without colours."""
+
+FRAMES = [f"shot_{number:03}.png" for number in range(1, 13)]
+"""What the scenes of the tests render to, unless they are told otherwise."""
 
 Line = dict[str, Any]
 
@@ -142,6 +146,9 @@ class ClientProcess:
                 self.states[line["job"]] = line["state"]
             if holds(line):
                 return line
+
+    def until_connected(self) -> Line:
+        return self.until(lambda line: line["event"] == "connection" and line["state"] == "connected")
 
     def until_state(self, job: str, *states: str) -> Line:
         return self.until(lambda line: line["event"] == "job" and line["job"] == job and line["state"] in states)
@@ -265,3 +272,18 @@ def read_until(process: "subprocess.Popen[str]", text: str) -> None:
 def _heed_ctrl_c() -> None:
     """A shell that runs the tests in the background has its children ignore Ctrl+C, and theirs inherit it."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def check_frames(folder: Path, names: Sequence[str] = FRAMES) -> None:
+    """These frames lie in the folder, whole, and nothing else does."""
+    assert sorted(path.name for path in folder.iterdir()) == list(names)
+    for path in folder.iterdir():
+        verify(path)
+
+
+# What the fixtures of conftest.py are to a test that asks for them.
+StartNode = Callable[..., NodeProcess]
+StartClient = Callable[[str], ClientProcess]
+StartLink = Callable[[float], Link]
+MakeScene = Callable[..., Path]
+Scene = Callable[..., Path]

@@ -33,9 +33,7 @@ from addon.protocol.messages import (
 )
 from addon.protocol.version import PROTOCOL, VERSION
 from server.blenders import Blender
-from tests.system.harness import ClientProcess, NodeProcess
-
-StartNode = Callable[..., NodeProcess]
+from tests.system.harness import NodeProcess, StartClient
 
 HELLO = Hello(PROTOCOL, VERSION, "a" * 32, "b" * 32, "test")
 DIGEST = "d" * 32
@@ -122,7 +120,7 @@ def test_a_client_of_another_version_is_told_which_side_to_update(
 
 
 def test_a_client_tells_the_artist_when_the_node_is_of_another_version(
-    start_client: Callable[..., ClientProcess],
+    start_client: StartClient,
 ) -> None:
     # GIVEN a node that speaks a protocol of the future: nothing real does yet
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()

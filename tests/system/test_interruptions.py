@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What happens when a node, a Blender, a client or the link between them ends in the middle."""
+
+import json
+import sqlite3
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.system.harness import FRAMES, ClientProcess, NodeProcess, Scene, StartClient, StartLink, check_frames, cli
+
+
+def test_the_node_killed_in_an_animation_goes_on_at_the_first_missing_frame(
+    node: NodeProcess, client: ClientProcess, scene: Scene, tmp_path: Path
+) -> None:
+    # GIVEN an animation of which some frames have arrived
+    job = client.render(scene(SAMPLES="256"), tmp_path / "frames", "1-12")
+    for _ in range(3):
+        client.until(lambda line: line["event"] == "delivered")
+    blenders = node.blenders()
+    # WHEN the node is killed
+    node.kill()
+    # THEN its Blender ends too
+    gone, alive = psutil.wait_procs(blenders, timeout=20)
+    assert gone and not alive
+    # AND after a restart the animation goes on behind the frames that were rendered
+    node.start()
+    going_on = client.until(lambda line: line["event"] == "job" and line["frame"] is not None)
+    assert going_on["frame"] > 3
+    client.until_state(job, "done")
+    check_frames(tmp_path / "frames")
+
+
+@pytest.mark.parametrize("number", [15, 2])
+def test_a_node_ends_with_its_blenders(
+    node: NodeProcess, client: ClientProcess, scene: Scene, tmp_path: Path, number: int
+) -> None:
+    client.render(scene(SAMPLES="4096"), tmp_path / "frames", "1-12")
+    client.until(lambda line: line["event"] == "job" and line["frame"] is not None)
+    blenders = node.blenders()
+    assert blenders and node.process is not None
+    node.process.send_signal(number)
+    assert node.process.wait(10) == 0
+    assert not psutil.wait_procs(blenders, timeout=5)[1]
+
+
+def test_a_newer_save_of_unchanged_bytes_survives_a_restart(
+    node: NodeProcess, client: ClientProcess, scene: Scene, tmp_path: Path
+) -> None:
+    # GIVEN a save that supersedes an older one of the very same bytes
+    blend = scene(SAMPLES="256")
+    client.render(blend, tmp_path / "frames", "1-12", trigger="save")
+    client.until(lambda line: line["event"] == "delivered")
+    job = client.render(blend, tmp_path / "frames", "1-12", trigger="save")
+    client.until(lambda _: client.states.get(job) == "rendering")
+    # WHEN the node is restarted
+    node.kill()
+    node.start()
+    # THEN the newer one is rendered to its end
+    client.until_state(job, "done")
+    check_frames(tmp_path / "frames")
+
+
+def test_a_node_that_has_lost_its_data_is_told_of_and_the_job_can_be_sent_again(
+    node: NodeProcess, client: ClientProcess, scene: Scene, tmp_path: Path
+) -> None:
+    # GIVEN a job that is being rendered
+    job = client.render(scene(SAMPLES="256"), tmp_path / "frames", "1-12")
+    client.until(lambda line: line["event"] == "delivered")
+    # WHEN the node comes back without knowing it
+    node.kill()
+    database = sqlite3.connect(node.data / "node.sqlite3")
+    database.execute("PRAGMA foreign_keys=ON")
+    database.execute("DELETE FROM jobs")
+    database.commit()
+    database.close()
+    node.start()
+    # THEN the artist is told, and Retry sends it again
+    assert "press Retry" in client.until_state(job, "failed")["text"]
+    client.send(command="retry", job=job)
+    client.until_state(job, "done")
+    check_frames(tmp_path / "frames")
+
+
+def test_blender_killed_in_a_frame_renders_it_again(
+    node: NodeProcess, client: ClientProcess, scene: Scene, tmp_path: Path
+) -> None:
+    job = client.render(scene(SAMPLES="256"), tmp_path / "frames", "1-12")
+    for _ in range(2):
+        client.until(lambda line: line["event"] == "delivered")
+        client.until(lambda line: line["event"] == "job" and line["frame"] is not None)
+        for process in node.blenders():
+            process.kill()
+    client.until_state(job, "done")
+    check_frames(tmp_path / "frames")
+
+
+def test_the_client_killed_in_an_upload_goes_on_where_it_was(
+    start_link: StartLink, start_client: StartClient, node: NodeProcess, scene: Scene, tmp_path: Path
+) -> None:
+    # GIVEN an upload over a slow link, half done
+    blend = scene(BULK="3072")
+    size = blend.stat().st_size
+    link = start_link(size / 3)
+    client = start_client(f"127.0.0.1:{link.port}")
+    job = client.render(blend, tmp_path / "frames", "1-3")
+    link.wait_for(size // 2)
+    # WHEN the client is killed and a new one is started
+    client.kill()
+    client = start_client(f"127.0.0.1:{link.port}")
+    # THEN the job is there again and ends, and what had arrived was not sent twice
+    client.until_state(job, "done")
+    check_frames(tmp_path / "frames", FRAMES[:3])
+    assert link.passed < size * 1.3  # Sent anew it would be 1.5 at least.
+    assert cli("status", "--to", node.address, data=tmp_path).stdout.count("shot.blend") == 1
+
+
+def test_a_job_that_the_node_has_and_the_client_does_not_remember_handing_over(
+    start_client: StartClient, node: NodeProcess, client: ClientProcess, scene: Scene, tmp_path: Path
+) -> None:
+    # GIVEN a client that was killed after the node had accepted its job and before that was written down
+    blend = scene(BULK="3072")
+    job = client.render(blend, tmp_path / "frames", "1-12")
+    client.until_state(job, "rendering")
+    client.kill()
+    entry = tmp_path / "client" / "jobs" / f"{job}.json"
+    entry.write_text(json.dumps(json.loads(entry.read_text()) | {"node": "", "address": ""}))
+    # WHEN the next one starts
+    client = start_client(node.address)
+    # THEN the job is taken up as it is, and others are not held up by it
+    after = client.render(blend, tmp_path / "after", "1")
+    client.until(lambda _: client.states.get(job) == "done" and client.states.get(after) == "done")
+    check_frames(tmp_path / "frames")
+
+
+def test_frames_of_a_closed_blender_come_with_the_next_one(
+    start_client: StartClient, node: NodeProcess, client: ClientProcess, scene: Scene, tmp_path: Path
+) -> None:
+    # GIVEN a client that ends while its job is rendered
+    job = client.render(scene(SAMPLES="64"), tmp_path / "frames", "1-12")
+    client.until(lambda line: line["event"] == "delivered")
+    client.close()
+    # WHEN another one starts later
+    client = start_client(node.address)
+    # THEN all frames arrive
+    client.until_state(job, "done")
+    check_frames(tmp_path / "frames")
+
+
+def test_a_link_that_breaks_is_taken_up_again(
+    start_link: StartLink, start_client: StartClient, scene: Scene, tmp_path: Path
+) -> None:
+    blend = scene(BULK="3072")
+    size = blend.stat().st_size
+    link = start_link(size / 2)
+    client = start_client(f"127.0.0.1:{link.port}")
+    job = client.render(blend, tmp_path / "frames", "1-3")
+    for part in (0.25, 0.5, 0.75):
+        link.wait_for(int(size * part))
+        link.cut()
+    client.until_state(job, "done")
+    check_frames(tmp_path / "frames", FRAMES[:3])
+    assert link.passed < size * 1.6

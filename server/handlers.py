@@ -79,6 +79,8 @@ class Handlers:
             Delivered: self._on_delivered,
         }
         self._background = Background()
+        self._in_thread: set[tuple[str, str]] = set()
+        """Client and digest of the uploads that a thread reads or puts in their place now."""
         self._changed: dict[str, Job] = {}
         self._news_timer: asyncio.Handle | None = None
 
@@ -105,7 +107,7 @@ class Handlers:
     def on_end(self, session: Session) -> None:
         """Let others go on with what the session was sending."""
         for digest in session.uploads:
-            self._wake_waiting(digest)
+            self._wake_waiting(session, digest)
 
     async def close(self) -> None:
         """Let go of what is under way."""
@@ -121,52 +123,86 @@ class Handlers:
     def _on_offer(self, session: Session, message: Offer, _: Buffer) -> None:
         if self.node.files.has(message.digest):
             self.endpoint.send(session, Stored(message.digest))
-        elif self._is_sent_by_another(session, message.digest):
+        elif self._is_under_way(session, message.digest):
             session.waits_for.add(message.digest)
         else:
             session.opening.add(message.digest)
-            self._answer(session, message.digest, self._begin_upload(session, message))
+            self._work_on(session, message.digest, self._begin_upload(session, message))
 
     async def _begin_upload(self, session: Session, message: Offer) -> None:
         try:
             upload = await asyncio.to_thread(
                 self.node.files.begin_upload, message.digest, session.hello.client, message.size
             )
-        finally:
-            session.opening.discard(message.digest)
-        if session.closed:
+        except OSError as error:
+            raise self.node.files.refusal(error, message.size) from error
+        if message.digest not in session.opening:
+            self._discard(session, upload)
+        elif session.closed:
             upload.close()
-            self._wake_waiting(message.digest)
-            return
-        session.uploads[message.digest] = upload
-        if upload.incoming.complete:
+        elif upload.incoming.complete:
             await self._finish_upload(session, upload)
         else:
+            session.uploads[message.digest] = upload
             self.endpoint.send(session, Want(message.digest, *upload.incoming.restart()))
 
-    def _is_sent_by_another(self, session: Session, digest: str) -> bool:
-        """Whether another program of this artist is sending the same file; an older connection of this one is not."""
+    def _is_under_way(self, session: Session, digest: str) -> bool:
+        """Whether an artist's file is on its way already: from another of their programs, or a thread is at it.
+
+        What an older connection of the same program was sending is taken over instead.
+        """
+        if (session.hello.client, digest) in self._in_thread:
+            return True
         for other in self.endpoint.sessions():
-            if other is session or other.hello.client != session.hello.client:
-                continue
-            if digest in other.opening or (digest in other.uploads and other.hello.process != session.hello.process):
-                return True
-            if digest in other.uploads:
+            if digest in other.uploads and other.hello.client == session.hello.client:
+                if other.hello.process != session.hello.process:
+                    return True
                 other.uploads.pop(digest).close()
         return False
 
-    def _wake_waiting(self, digest: str) -> None:
-        """Another program's upload has ended, well or not: who waited for it offers the file again."""
-        for session in self.endpoint.sessions():
-            if digest in session.waits_for:
-                session.waits_for.discard(digest)
-                self._refuse(session, RequestRefused(Refusal.FILE_MISSING, "Offer the file again."), digest)
+    def _work_on(self, session: Session, digest: str, work: Coroutine[Any, Any, None]) -> None:
+        """Do what needs a thread to an upload, and meanwhile let nobody else touch it, whatever becomes of the session.
+
+        From now on, not only from when `work` begins: the next message may be waiting already.
+        """
+        self._in_thread.add((session.hello.client, digest))
+
+        async def see_to_it() -> None:
+            try:
+                await work
+            finally:
+                self._in_thread.discard((session.hello.client, digest))
+                session.opening.discard(digest)
+                if digest not in session.uploads:
+                    self._wake_waiting(session, digest)
+
+        self._answer(session, digest, see_to_it())
+
+    def _wake_waiting(self, sender: Session, digest: str) -> None:
+        """An upload has ended, well or not: those who waited for it offer the file again."""
+        for session in self._waiting(sender, digest):
+            session.waits_for.discard(digest)
+            self._refuse(session, RequestRefused(Refusal.FILE_MISSING, "Offer the file again."), digest)
+
+    def _waiting(self, sender: Session, digest: str) -> list[Session]:
+        """Who waits for what a session was sending: the same artist's programs."""
+        sessions = self.endpoint.sessions()
+        return [each for each in sessions if digest in each.waits_for and each.hello.client == sender.hello.client]
 
     def _on_withdraw(self, session: Session, message: Withdraw, _: Buffer) -> None:
+        session.opening.discard(message.digest)
+        session.waits_for.discard(message.digest)
         upload = session.uploads.pop(message.digest, None)
         if upload is not None:
+            self._discard(session, upload)
+            self._wake_waiting(session, message.digest)
+
+    def _discard(self, sender: Session, upload: Upload) -> None:
+        """Its sender will not go on with an upload: what has arrived is for those who wait for it, else it goes."""
+        if self._waiting(sender, upload.digest):
+            upload.close()
+        else:
             upload.discard()
-            self._wake_waiting(message.digest)
 
     def _on_piece(self, session: Session, message: Piece, payload: Buffer) -> None:
         upload = session.uploads.get(message.transfer)
@@ -178,13 +214,14 @@ class Handlers:
             del session.uploads[upload.digest]
             upload.close()
             self._refuse(session, self.node.files.refusal(error, upload.incoming.size), upload.digest)
-            self._wake_waiting(upload.digest)
+            self._wake_waiting(session, upload.digest)
             return
         if not is_next:
             return
         limit = upload.incoming.extend()
         if upload.incoming.complete:
-            self._answer(session, upload.digest, self._finish_upload(session, upload))
+            del session.uploads[upload.digest]  # Neither a Withdraw nor the session's end stops it any more.
+            self._work_on(session, upload.digest, self._finish_upload(session, upload))
         elif limit is not None:
             self.endpoint.send(session, Grant(upload.digest, limit))
 
@@ -194,9 +231,6 @@ class Handlers:
         except OSError as error:
             upload.close()
             raise self.node.files.refusal(error, upload.incoming.size) from error
-        finally:
-            session.uploads.pop(upload.digest, None)
-            self._wake_waiting(upload.digest)
         if not good:
             raise RequestRefused(Refusal.FILE_MISSING, "The file arrived damaged and is sent again.")
         self.endpoint.send(session, Stored(upload.digest))

@@ -49,7 +49,7 @@ class Session:
     closed: bool = False
     """Whether the client is gone."""
     opening: set[str] = field(default_factory=set)
-    """Digests whose uploads are about to begin: what is there already is being read."""
+    """Digests whose uploads are about to begin, and not withdrawn: what is there already is being read."""
     waits_for: set[str] = field(default_factory=set)
     """Digests that another program of the same artist is sending."""
     downloads: dict[str, Download] = field(default_factory=dict)

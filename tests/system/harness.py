@@ -19,13 +19,19 @@ from typing import IO, Any
 
 import psutil
 import pytest
+import zmq
 
+from addon.protocol import codec
+from addon.protocol.messages import ClientMessage, Hello, NodeMessage, Ping, Pong, Ready, Welcome
 from server.blenders import Blender
 from server.pictures import verify
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 120.0
 """Nothing here takes a tenth of this on an idle machine."""
+
+SILENCE_MS = 20_000
+"""A node that says nothing for this long will not answer."""
 
 TERMINAL = os.environ | {"COLUMNS": "240", "NO_COLOR": "1", "TERM": "dumb", "PYTHONUNBUFFERED": "1"}
 """A wide terminal without colours."""
@@ -169,6 +175,34 @@ class ClientProcess:
             for line in lines:
                 self._lines.put(json.loads(line))
         self._lines.put(None)
+
+
+class Peer:
+    """A client made of a bare socket."""
+
+    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", address: str) -> None:
+        self.socket = context.socket(zmq.DEALER)
+        self.socket.setsockopt(zmq.LINGER, 0)
+        self.socket.connect(f"tcp://{address}")
+
+    def send(self, message: ClientMessage, payload: bytes | None = None) -> None:
+        self.socket.send_multipart(codec.encode(message, payload))
+
+    def receive(self) -> NodeMessage:
+        assert self.socket.poll(SILENCE_MS), "the node does not answer"
+        return codec.decode_from_node(self.socket.recv_multipart())[0]
+
+    def hello(self, hello: Hello) -> Welcome:
+        self.send(hello)
+        welcome = self.receive()
+        assert isinstance(welcome, Welcome)
+        while not isinstance(self.receive(), Ready):
+            pass
+        return welcome
+
+    def is_served(self) -> bool:
+        self.send(Ping())
+        return self.receive() == Pong()
 
 
 class Link:

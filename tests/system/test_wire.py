@@ -9,7 +9,6 @@ from contextlib import suppress
 import pytest
 import zmq
 
-from addon.protocol import codec
 from addon.protocol.limits import MAX_MESSAGE_BYTES, WINDOW_BYTES
 from addon.protocol.messages import (
     Cancel,
@@ -19,53 +18,20 @@ from addon.protocol.messages import (
     Grant,
     Hello,
     JobSpec,
-    NodeMessage,
     Offer,
     Piece,
     Ping,
-    Pong,
-    Ready,
     Refusal,
     Refused,
     Submit,
     Want,
-    Welcome,
 )
 from addon.protocol.version import PROTOCOL, VERSION
 from server.blenders import Blender
-from tests.system.harness import NodeProcess, StartClient
+from tests.system.harness import NodeProcess, Peer, StartClient
 
 HELLO = Hello(PROTOCOL, VERSION, "a" * 32, "b" * 32, "test")
 DIGEST = "d" * 32
-SILENCE_MS = 20_000
-
-
-class Peer:
-    """A client made of a bare socket."""
-
-    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", address: str) -> None:
-        self.socket = context.socket(zmq.DEALER)
-        self.socket.setsockopt(zmq.LINGER, 0)
-        self.socket.connect(f"tcp://{address}")
-
-    def send(self, message: ClientMessage, payload: bytes | None = None) -> None:
-        self.socket.send_multipart(codec.encode(message, payload))
-
-    def receive(self) -> NodeMessage:
-        assert self.socket.poll(SILENCE_MS), "the node does not answer"
-        return codec.decode_from_node(self.socket.recv_multipart())[0]
-
-    def hello(self) -> Welcome:
-        self.send(HELLO)
-        welcome = self.receive()
-        assert isinstance(welcome, Welcome)
-        while not isinstance(self.receive(), Ready):
-            pass
-        return welcome
-
-    def is_served(self) -> bool:
-        self.send(Ping())
-        return self.receive() == Pong()
 
 
 @pytest.fixture
@@ -93,7 +59,7 @@ def node(any_blender: Blender, tmp_path_factory: pytest.TempPathFactory) -> Iter
 def test_a_hello_tells_versions_and_blenders(
     node: NodeProcess, connect: Callable[[str], Peer], any_blender: Blender
 ) -> None:
-    welcome = connect(node.address).hello()
+    welcome = connect(node.address).hello(HELLO)
     assert (welcome.protocol, welcome.version) == (PROTOCOL, VERSION)
     assert any_blender.name in welcome.blenders
 
@@ -174,8 +140,8 @@ def test_a_peer_that_breaks_the_protocol_costs_its_own_session_only(
     node: NodeProcess, connect: Callable[[str], Peer], frames: list[bytes]
 ) -> None:
     honest, broken = connect(node.address), connect(node.address)
-    honest.hello()
-    broken.hello()
+    honest.hello(HELLO)
+    broken.hello(HELLO)
     broken.socket.send_multipart(frames)
     broken.send(Ping())
     refused = broken.receive()
@@ -186,8 +152,8 @@ def test_a_peer_that_breaks_the_protocol_costs_its_own_session_only(
 
 def test_a_message_that_is_too_large_costs_the_connection(node: NodeProcess, connect: Callable[[str], Peer]) -> None:
     honest, broken = connect(node.address), connect(node.address)
-    honest.hello()
-    broken.hello()
+    honest.hello(HELLO)
+    broken.hello(HELLO)
     broken.send(Piece(DIGEST, 0), bytes(MAX_MESSAGE_BYTES + 1))
     broken.send(Ping())
     with suppress(AssertionError):
@@ -209,7 +175,7 @@ def test_requests_about_nothing_are_passed_over(
     node: NodeProcess, connect: Callable[[str], Peer], message: ClientMessage, payload: bytes | None
 ) -> None:
     peer = connect(node.address)
-    peer.hello()
+    peer.hello(HELLO)
     peer.send(message, payload)
     assert peer.is_served()
 
@@ -219,7 +185,7 @@ def test_a_job_that_is_not_there_is_said_not_to_be(
     node: NodeProcess, connect: Callable[[str], Peer], message: ClientMessage
 ) -> None:
     peer = connect(node.address)
-    peer.hello()
+    peer.hello(HELLO)
     peer.send(message)
     refused = peer.receive()
     assert isinstance(refused, Refused)
@@ -229,7 +195,7 @@ def test_a_job_that_is_not_there_is_said_not_to_be(
 
 def test_a_job_whose_file_is_not_there_is_refused(node: NodeProcess, connect: Callable[[str], Peer]) -> None:
     peer = connect(node.address)
-    peer.hello()
+    peer.hello(HELLO)
     peer.send(Submit(JobSpec("f" * 32, "shot", "shot.blend", DIGEST, 5, None, "1", "", 0.0)))
     refused = peer.receive()
     assert isinstance(refused, Refused)
@@ -240,7 +206,7 @@ def test_a_file_larger_than_the_disk_is_refused_before_a_byte_is_sent(
     node: NodeProcess, connect: Callable[[str], Peer]
 ) -> None:
     peer = connect(node.address)
-    peer.hello()
+    peer.hello(HELLO)
     peer.send(Offer("9" * 32, 1 << 40))
     refused = peer.receive()
     assert isinstance(refused, Refused)
@@ -249,7 +215,7 @@ def test_a_file_larger_than_the_disk_is_refused_before_a_byte_is_sent(
 
 def test_bytes_beyond_the_credit_end_the_session(node: NodeProcess, connect: Callable[[str], Peer]) -> None:
     peer = connect(node.address)
-    peer.hello()
+    peer.hello(HELLO)
     peer.send(Offer("8" * 32, 2 * WINDOW_BYTES))
     assert peer.receive() == Want("8" * 32, 0, WINDOW_BYTES)
     peer.send(Offer("6" * 32, 10))
@@ -263,7 +229,7 @@ def test_bytes_beyond_the_credit_end_the_session(node: NodeProcess, connect: Cal
 
 def test_bytes_that_are_not_the_promised_file_are_not_kept(node: NodeProcess, connect: Callable[[str], Peer]) -> None:
     peer = connect(node.address)
-    peer.hello()
+    peer.hello(HELLO)
     peer.send(Offer("7" * 32, 10))
     assert peer.receive() == Want("7" * 32, 0, 10)
     peer.send(Piece("7" * 32, 0), b"0123456789")

@@ -55,6 +55,9 @@ STALE_PREVIEW_S = 86400.0
 """A thumbnail that a killed process left behind is deleted after a day; another process may be showing a younger one.
 """
 
+CLEARED = "cleared"
+"""The `Entry.end` of a job that the artist cancelled and took off the list before its node had heard of either."""
+
 Tell = Callable[[dict[str, Any]], None]
 
 
@@ -74,7 +77,7 @@ class _Job:
         """Whether nothing more will happen to it by itself."""
         if self.entry.end:
             return True
-        return self.status is not None and self.status.state in FINISHED and not self.status.undelivered
+        return self.status is not None and _is_home(self.status)
 
 
 class Client:
@@ -175,12 +178,15 @@ class Client:
     def clear_finished(self) -> None:
         """Take finished jobs off the list."""
         for job in list(self._jobs.values()):
+            if not job.over or job.entry.end == CLEARED:
+                continue
             if job.entry.end and job.entry.accepted:
-                continue  # Its node has not heard yet that it is cancelled.
-            if job.over:
-                if job.entry.accepted:
-                    self._connection.send(Forget(job.entry.job))
-                self._forget(job)
+                job.entry.end = CLEARED  # Kept, out of sight, until its node has heard that it is cancelled.
+                self._save(job.entry)
+                self._changed.pop(job.entry.job, None)
+                self._tell({"event": "forgotten", "job": job.entry.job})
+            else:
+                self._clear(job)
 
     def let_go(self, job: str) -> None:
         """Drop a job from the ledger without a word to the node, which keeps it on its list."""
@@ -231,7 +237,7 @@ class Client:
     def _is_at_hand(self, job: _Job) -> bool:
         """Whether the node that has the job is the one that we are connected to."""
         welcome = self._connection.news.welcome
-        return welcome is not None and job.entry.node == welcome.id and not job.entry.end
+        return welcome is not None and job.entry.node == welcome.id
 
     def _supersede(self, newer: Order) -> None:
         """Close the earlier saves of the file that the node does not have yet; those that it has, it closes itself."""
@@ -253,6 +259,12 @@ class Client:
         if job.task is not None and job.task is not asyncio.current_task():
             job.task.cancel()
         job.submission = job.task = None
+
+    def _clear(self, job: _Job) -> None:
+        """Drop a job here and on the node that has it."""
+        if job.entry.accepted:
+            self._connection.send(Forget(job.entry.job))
+        self._forget(job)
 
     def _forget(self, job: _Job) -> None:
         self._deliveries.give_up(job.entry.job)
@@ -286,6 +298,8 @@ class Client:
                 self._collect(job)
         if news.state != State.CONNECTED:
             self._deliveries.pause()
+            for job in self._jobs.values():
+                self._set_trouble(job, "")  # Of deliveries that are not tried any more; the next ones say so again.
 
     def _on_message(self, message: NodeMessage, payload: Buffer) -> None:
         for job in list(self._jobs.values()):
@@ -312,12 +326,7 @@ class Client:
         job = self._jobs.get(status.job)
         if job is None:
             return
-        if job.entry.end:  # Cancelled here while the node was accepting it, or was not connected.
-            if status.state not in FINISHED:
-                self._connection.send(Cancel(status.job))
-            elif job.entry.accepted:
-                job.entry.node = ""  # It has heard.
-                self._save(job.entry)
+        if job.entry.end and not self._is_taken_up(job, status):
             return
         job.status = status
         if not job.entry.accepted:
@@ -326,6 +335,20 @@ class Client:
         if status.state == JobState.SUPERSEDED:
             self._deliveries.give_up(status.job)
         self._news_of(job)
+
+    def _is_taken_up(self, job: _Job, status: JobStatus) -> bool:
+        """See that the node ends what was ended here while it was accepting it, or was not connected.
+
+        Whether the job is the node's to tell of again: once that has heard, what it had rendered comes home.
+        """
+        if status.state not in FINISHED:
+            self._connection.send(Cancel(status.job))
+        elif job.entry.end == "cancelled":
+            job.entry.end = job.entry.text = job.entry.node = ""
+            return True
+        elif job.entry.end == CLEARED and _is_home(status):
+            self._clear(job)
+        return False
 
     def _on_ready(self, _: Ready, __: Buffer) -> None:
         """The node has named all jobs that it knows: what it accepted and did not name now, it has lost."""
@@ -365,14 +388,19 @@ class Client:
         self._tell({"event": "delivered", "job": output.job, "frame": output.frame, "path": str(path)})
 
     def _on_trouble(self, output: Output, text: str) -> None:
-        job = self._jobs.get(output.job)
-        if job is not None and job.trouble != text:
+        if output.job in self._jobs:
+            self._set_trouble(self._jobs[output.job], text)
+
+    def _set_trouble(self, job: _Job, text: str) -> None:
+        if job.trouble != text:
             job.trouble = text
             self._news_of(job)
 
     # Telling
 
     def _news_of(self, job: _Job) -> None:
+        if job.entry.end == CLEARED:
+            return
         self._changed[job.entry.job] = job
         if self._news_timer is None:
             self._news_timer = asyncio.get_running_loop().call_soon(self._send_news)
@@ -386,3 +414,8 @@ class Client:
 
     def _problem(self, job: str | None, text: str) -> None:
         self._tell({"event": "problem", "job": job, "text": text})
+
+
+def _is_home(status: JobStatus) -> bool:
+    """Whether the node does nothing more for a job by itself, and holds nothing of it that the artist will get."""
+    return status.state in FINISHED and (not status.undelivered or status.state == JobState.SUPERSEDED)

@@ -156,6 +156,9 @@ class ClientProcess:
     def until_connected(self) -> Line:
         return self.until(lambda line: line["event"] == "connection" and line["state"] == "connected")
 
+    def until_lost(self) -> Line:
+        return self.until(lambda line: line["event"] == "connection" and line["state"] == "lost")
+
     def until_state(self, job: str, *states: str) -> Line:
         return self.until(lambda line: line["event"] == "job" and line["job"] == job and line["state"] in states)
 

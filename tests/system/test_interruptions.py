@@ -11,6 +11,15 @@ import pytest
 from tests.system.harness import FRAMES, ClientProcess, NodeProcess, Scene, StartClient, StartLink, check_frames, cli
 
 
+def lose_jobs(node: NodeProcess) -> None:
+    """Have a node that does not run forget all jobs."""
+    database = sqlite3.connect(node.data / "node.sqlite3")
+    database.execute("PRAGMA foreign_keys=ON")
+    database.execute("DELETE FROM jobs")
+    database.commit()
+    database.close()
+
+
 def test_the_node_killed_in_an_animation_goes_on_at_the_first_missing_frame(
     node: NodeProcess, client: ClientProcess, scene: Scene, tmp_path: Path
 ) -> None:
@@ -70,11 +79,7 @@ def test_a_node_that_has_lost_its_data_is_told_of_and_the_job_can_be_sent_again(
     client.until(lambda line: line["event"] == "delivered")
     # WHEN the node comes back without knowing it
     node.kill()
-    database = sqlite3.connect(node.data / "node.sqlite3")
-    database.execute("PRAGMA foreign_keys=ON")
-    database.execute("DELETE FROM jobs")
-    database.commit()
-    database.close()
+    lose_jobs(node)
     node.start()
     # THEN the artist is told, and Retry sends it again
     assert "press Retry" in client.until_state(job, "failed")["text"]
@@ -162,3 +167,70 @@ def test_a_link_that_breaks_is_taken_up_again(
     client.until_state(job, "done")
     check_frames(tmp_path / "frames", FRAMES[:3])
     assert link.passed < size * 1.6
+
+
+@pytest.mark.parametrize("restarted", [False, True], ids=["the same client", "a new client"])
+def test_a_job_cancelled_and_cleared_while_its_node_is_away_is_cancelled_there_and_gone_for_good(
+    node: NodeProcess, start_client: StartClient, client: ClientProcess, scene: Scene, tmp_path: Path, restarted: bool
+) -> None:
+    # GIVEN an animation of which some frames have arrived, and whose node has gone
+    job = client.render(scene(SAMPLES="4096"), tmp_path / "frames", "1-12")
+    client.until(lambda line: line["event"] == "delivered")
+    node.kill()
+    client.until_lost()
+    # WHEN the artist cancels it, and takes it off the list
+    client.send(command="cancel", job=job)
+    assert node.address in client.until_state(job, "cancelled")["text"]
+    client.send(command="clear_finished")
+    client.until(lambda line: line == {"event": "forgotten", "job": job})
+    if restarted:
+        client.close()
+        client = start_client(node.address)
+    # THEN the node cancels it when it is back, and takes it off its list, too
+    node.start()
+    after = client.render(scene(), tmp_path / "after", "1")
+    client.until_state(after, "done")
+    assert job[:8] not in cli("status", "--to", node.address, data=tmp_path).stdout
+    # AND nothing is left of it anywhere, and the artist heard nothing more of it
+    assert list((tmp_path / "client" / "jobs").glob(f"{job}*")) == []
+    assert list((node.data / "jobs").iterdir()) == []
+    since = client.seen[client.seen.index({"event": "forgotten", "job": job}) + 1 :] if not restarted else client.seen
+    assert [line for line in since if line["event"] == "job" and line["job"] == job] == []
+
+
+def test_what_a_job_had_rendered_comes_home_though_it_was_cancelled_while_its_node_was_away(
+    node: NodeProcess, client: ClientProcess, scene: Scene, tmp_path: Path
+) -> None:
+    # GIVEN a job with frames that cannot be written yet, and whose node has gone
+    (tmp_path / "frames").write_text("not a folder")
+    job = client.render(scene(SAMPLES="256"), tmp_path / "frames", "1-12")
+    client.until(lambda line: line["event"] == "job" and line["done"] >= 2)
+    node.kill()
+    client.until_lost()
+    # WHEN the artist cancels it, and the node comes back
+    client.send(command="cancel", job=job)
+    client.until_state(job, "cancelled")
+    (tmp_path / "frames").unlink()
+    node.start()
+    # THEN the frames that it had rendered come
+    client.until_state(job, "returning")
+    told = client.until_state(job, "cancelled")
+    assert told["text"] == "Cancelled."
+    assert 2 <= told["done"] == told["delivered"] < 12
+    check_frames(tmp_path / "frames", FRAMES[: told["done"]])
+
+
+def test_a_cancelled_job_that_its_node_has_lost_can_be_cleared(
+    node: NodeProcess, client: ClientProcess, scene: Scene, tmp_path: Path
+) -> None:
+    # GIVEN a job that was cancelled while its node was away
+    job = client.render(scene(SAMPLES="4096"), tmp_path / "frames", "1-12")
+    client.until_state(job, "rendering")
+    node.kill()
+    client.until_lost()
+    client.send(command="cancel", job=job)
+    client.until_state(job, "cancelled")
+    # WHEN the node comes back without knowing it, THEN it goes off the artist's list
+    lose_jobs(node)
+    node.start()
+    client.until(lambda line: line == {"event": "forgotten", "job": job})

@@ -90,6 +90,23 @@ def test_several_saves_leave_one_job(node: NodeProcess, client: ClientProcess, s
     assert node.blenders() == []
 
 
+def test_a_superseded_save_can_be_cleared_though_its_frames_had_not_come(
+    node: NodeProcess, client: ClientProcess, scene: Scene, tmp_path: Path
+) -> None:
+    # GIVEN a save whose frames cannot be written, and a newer one that has taken its place
+    (tmp_path / "taken").write_text("not a folder")
+    blend = scene(SAMPLES="256")
+    older = client.render(blend, tmp_path / "taken", "1-12", trigger="save")
+    client.until(lambda line: line["event"] == "job" and "The frames wait on the node" in line["text"])
+    newer = client.render(blend, tmp_path / "frames", "1", trigger="save")
+    client.until(lambda _: client.states.get(newer) == "done" and client.states[older] == "superseded")
+    # WHEN the artist clears the list, THEN both go, on both sides
+    client.send(command="clear_finished")
+    for job in (older, newer):
+        client.until(lambda line, job=job: line == {"event": "forgotten", "job": job})  # type: ignore[misc]
+    assert "shot.blend" not in cli("status", "--to", node.address, data=tmp_path).stdout
+
+
 def test_render_now_and_kept_saves_supersede_nothing(client: ClientProcess, scene: Scene, tmp_path: Path) -> None:
     blend = scene()
     jobs = [

@@ -8,6 +8,7 @@ import queue
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -81,6 +82,13 @@ class NodeProcess:
         self.process.wait()
         self.process.stdout.close()
         self.process = None
+
+    def lose_jobs(self) -> None:
+        """Have a node that does not run forget all jobs."""
+        with contextlib.closing(sqlite3.connect(self.data / "node.sqlite3")) as database:
+            database.execute("PRAGMA foreign_keys=ON")
+            database.execute("DELETE FROM jobs")
+            database.commit()
 
     def close(self) -> None:
         if self.process is None:

@@ -2,22 +2,12 @@
 """What happens when a node, a Blender, a client or the link between them ends in the middle."""
 
 import json
-import sqlite3
 from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.system.harness import FRAMES, ClientProcess, NodeProcess, Scene, StartClient, StartLink, check_frames, cli
-
-
-def lose_jobs(node: NodeProcess) -> None:
-    """Have a node that does not run forget all jobs."""
-    database = sqlite3.connect(node.data / "node.sqlite3")
-    database.execute("PRAGMA foreign_keys=ON")
-    database.execute("DELETE FROM jobs")
-    database.commit()
-    database.close()
 
 
 def test_the_node_killed_in_an_animation_goes_on_at_the_first_missing_frame(
@@ -79,7 +69,7 @@ def test_a_node_that_has_lost_its_data_is_told_of_and_the_job_can_be_sent_again(
     client.until(lambda line: line["event"] == "delivered")
     # WHEN the node comes back without knowing it
     node.kill()
-    lose_jobs(node)
+    node.lose_jobs()
     node.start()
     # THEN the artist is told, and Retry sends it again
     assert "press Retry" in client.until_state(job, "failed")["text"]
@@ -99,6 +89,35 @@ def test_blender_killed_in_a_frame_renders_it_again(
             process.kill()
     client.until_state(job, "done")
     check_frames(tmp_path / "frames")
+
+
+def test_a_frame_is_given_up_after_three_blenders_and_not_before(
+    node: NodeProcess, client: ClientProcess, scene: Scene, tmp_path: Path
+) -> None:
+    # GIVEN a frame that has taken two Blenders down
+    job = client.render(scene(SAMPLES="4096"), tmp_path / "frames", "1")
+    killed: set[psutil.Process] = set()
+    kill_next_blender(node, client, killed)
+    kill_next_blender(node, client, killed)
+    # WHEN it takes down the third
+    kill_next_blender(node, client, killed)
+    # THEN it is given up, and says why
+    failed = client.until_state(job, "failed")
+    assert (failed["failed"], failed["done"]) == (1, 0)
+    assert "Blender ended by itself while rendering frame 1" in failed["text"]
+    # AND Retry gives it three more, of which one is enough
+    client.send(command="retry", job=job)
+    kill_next_blender(node, client, killed)
+    client.until_state(job, "done")
+    check_frames(tmp_path / "frames", FRAMES[:1])
+
+
+def kill_next_blender(node: NodeProcess, client: ClientProcess, killed: set[psutil.Process]) -> None:
+    """kill -9 of the Blender that has the frame, as soon as there is another one than those killed before."""
+    client.until(lambda line: line["event"] == "job" and bool(set(node.blenders()) - killed))
+    for blender in set(node.blenders()) - killed:
+        killed.add(blender)
+        blender.kill()
 
 
 def test_the_client_killed_in_an_upload_goes_on_where_it_was(
@@ -231,6 +250,6 @@ def test_a_cancelled_job_that_its_node_has_lost_can_be_cleared(
     client.send(command="cancel", job=job)
     client.until_state(job, "cancelled")
     # WHEN the node comes back without knowing it, THEN it goes off the artist's list
-    lose_jobs(node)
+    node.lose_jobs()
     node.start()
     client.until(lambda line: line == {"event": "forgotten", "job": job})

@@ -126,7 +126,6 @@ class Handlers:
         elif self._is_under_way(session, message.digest):
             session.waits_for.add(message.digest)
         else:
-            session.opening.add(message.digest)
             self._work_on(session, message.digest, self._begin_upload(session, message))
 
     async def _begin_upload(self, session: Session, message: Offer) -> None:
@@ -136,7 +135,7 @@ class Handlers:
             )
         except OSError as error:
             raise self.node.files.refusal(error, message.size) from error
-        if message.digest not in session.opening:
+        if message.digest not in session.awaited:
             self._discard(session, upload)
         elif session.closed:
             upload.close()
@@ -166,13 +165,14 @@ class Handlers:
         From now on, not only from when `work` begins: the next message may be waiting already.
         """
         self._in_thread.add((session.hello.client, digest))
+        session.awaited.add(digest)
 
         async def see_to_it() -> None:
             try:
                 await work
             finally:
                 self._in_thread.discard((session.hello.client, digest))
-                session.opening.discard(digest)
+                session.awaited.discard(digest)
                 if digest not in session.uploads:
                     self._wake_waiting(session, digest)
 
@@ -190,12 +190,14 @@ class Handlers:
         return [each for each in sessions if digest in each.waits_for and each.hello.client == sender.hello.client]
 
     def _on_withdraw(self, session: Session, message: Withdraw, _: Buffer) -> None:
-        session.opening.discard(message.digest)
+        session.awaited.discard(message.digest)
         session.waits_for.discard(message.digest)
         upload = session.uploads.pop(message.digest, None)
         if upload is not None:
             self._discard(session, upload)
             self._wake_waiting(session, message.digest)
+        else:  # It may have arrived to its end already.
+            self.node.books.release_file(message.digest)
 
     def _discard(self, sender: Session, upload: Upload) -> None:
         """Its sender will not go on with an upload: what has arrived is for those who wait for it, else it goes."""
@@ -220,7 +222,7 @@ class Handlers:
             return
         limit = upload.incoming.extend()
         if upload.incoming.complete:
-            del session.uploads[upload.digest]  # Neither a Withdraw nor the session's end stops it any more.
+            del session.uploads[upload.digest]  # Neither a Withdraw nor the session's end closes it any more.
             self._work_on(session, upload.digest, self._finish_upload(session, upload))
         elif limit is not None:
             self.endpoint.send(session, Grant(upload.digest, limit))
@@ -233,7 +235,10 @@ class Handlers:
             raise self.node.files.refusal(error, upload.incoming.size) from error
         if not good:
             raise RequestRefused(Refusal.FILE_MISSING, "The file arrived damaged and is sent again.")
-        self.endpoint.send(session, Stored(upload.digest))
+        if upload.digest in session.awaited:
+            self.endpoint.send(session, Stored(upload.digest))
+        else:
+            self.node.books.release_file(upload.digest)
 
     # Jobs
 

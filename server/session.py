@@ -48,8 +48,8 @@ class Session:
     """By digest."""
     closed: bool = False
     """Whether the client is gone."""
-    opening: set[str] = field(default_factory=set)
-    """Digests whose uploads are about to begin, and not withdrawn: what is there already is being read."""
+    awaited: set[str] = field(default_factory=set)
+    """Digests of uploads that a thread reads or puts in their place, and that were not withdrawn meanwhile."""
     waits_for: set[str] = field(default_factory=set)
     """Digests that another program of the same artist is sending."""
     downloads: dict[str, Download] = field(default_factory=dict)

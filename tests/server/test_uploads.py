@@ -14,7 +14,7 @@ import zmq
 
 from addon.protocol.digest import DIGEST_BYTES
 from addon.protocol.limits import PIECE_BYTES
-from addon.protocol.messages import Hello, Offer, Piece, Ping, Refusal, Refused, Stored, Want, Withdraw
+from addon.protocol.messages import Hello, Offer, Piece, Ping, Pong, Refusal, Refused, Stored, Want, Withdraw
 from addon.protocol.version import PROTOCOL, VERSION
 from server.books import Books
 from server.endpoint import Endpoint
@@ -268,20 +268,37 @@ def test_who_has_withdrawn_waits_for_nothing(connect: Connect, files: SlowDisk, 
     assert second.is_served()
 
 
-@pytest.mark.parametrize("end", [Program.withdraw, Program.break_off])
-def test_a_file_that_has_arrived_is_stored_whatever_its_sender_does(
-    connect: Connect, files: SlowDisk, part: Path, end: Callable[[Program], None]
+def test_a_file_that_has_arrived_is_stored_though_its_sender_is_gone(
+    connect: Connect, files: SlowDisk, part: Path
 ) -> None:
     # GIVEN a program that sends the last piece
     files.may_read.set()
-    program, later = connect(1), connect(2)
+    first, second = connect(1), connect(2)
+    first.send(Offer(DIGEST, len(FILE)))
+    first.send_rest(first.is_asked_for_the_rest())
+    # WHEN it is gone before the node has put the file in its place
+    first.break_off()
+    # THEN the next one that offers it learns that it is there
+    second.send(Offer(DIGEST, len(FILE)))
+    while (answer := second.receive()) != Stored(DIGEST):
+        assert answer == Refused(Refusal.FILE_MISSING, "Offer the file again.", DIGEST)
+        second.send(Offer(DIGEST, len(FILE)))
+    check_stored(files, part)
+
+
+@pytest.mark.parametrize("stored", [False, True], ids=["while it is stored", "when it is stored"])
+def test_nothing_stays_of_a_file_that_is_withdrawn_when_it_has_arrived(
+    connect: Connect, files: SlowDisk, part: Path, stored: bool
+) -> None:
+    # GIVEN a program that has sent the last piece
+    files.may_read.set()
+    program = connect(1)
     program.send(Offer(DIGEST, len(FILE)))
     program.send_rest(program.is_asked_for_the_rest())
-    # WHEN it turns away before the node has put the file in its place
-    end(program)
-    # THEN the next one that offers it learns that it is there
-    later.send(Offer(DIGEST, len(FILE)))
-    while (answer := later.receive()) != Stored(DIGEST):
-        assert answer == Refused(Refusal.FILE_MISSING, "Offer the file again.", DIGEST)
-        later.send(Offer(DIGEST, len(FILE)))
-    check_stored(files, part)
+    if stored:
+        assert program.receive() == Stored(DIGEST)
+    # WHEN it withdraws the file, which no job needs yet, THEN that goes
+    program.send(Withdraw(DIGEST))
+    while part.exists() or files.has(DIGEST):
+        program.send(Ping())
+        assert program.receive() in (Pong(), Stored(DIGEST))

@@ -2,6 +2,7 @@
 """What happens when a node, a Blender, a client or the link between them ends in the middle."""
 
 import json
+import shutil
 from pathlib import Path
 
 import psutil
@@ -170,6 +171,31 @@ def test_frames_of_a_closed_blender_come_with_the_next_one(
     # THEN all frames arrive
     client.until_state(job, "done")
     check_frames(tmp_path / "frames")
+
+
+@pytest.mark.parametrize("newer", [False, True], ids=["cancelled", "superseded"])
+def test_nothing_stays_on_the_node_of_an_upload_that_the_artist_ends(
+    node: NodeProcess, start_link: StartLink, start_client: StartClient, scene: Scene, tmp_path: Path, newer: bool
+) -> None:
+    # GIVEN an upload over a slow link, half done
+    blend = tmp_path / "shot.blend"
+    shutil.copy(scene(BULK="3072"), blend)
+    link = start_link(blend.stat().st_size / 3)
+    client = start_client(f"127.0.0.1:{link.port}")
+    older = client.render(blend, tmp_path / "older", "1", trigger="save")
+    link.wait_for(blend.stat().st_size // 2)
+    assert list((node.data / "incoming").iterdir()) != []
+    # WHEN the artist cancels it, or saves the file anew
+    if not newer:
+        client.send(command="cancel", job=older)
+    shutil.copy(scene(), tmp_path / "new.blend")
+    (tmp_path / "new.blend").replace(blend)
+    after = client.render(blend, tmp_path / "frames", "1", trigger="save")
+    client.until_state(older, "superseded" if newer else "cancelled")
+    # THEN the next file is rendered, and nothing is left of the first
+    client.until_state(after, "done")
+    assert list((node.data / "incoming").iterdir()) == []
+    assert list((node.data / "files").iterdir()) == []
 
 
 def test_a_link_that_breaks_is_taken_up_again(

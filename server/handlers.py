@@ -283,7 +283,12 @@ class Handlers:
             if known is None:
                 return  # Acknowledged by another session of this client, or dropped with its job.
             job, stored, size = known
-            download = session.downloads[message.transfer] = Download(self.node.files.output(job, stored), size)
+            try:
+                download = Download(self.node.files.output(job, stored), size)
+            except OSError as error:  # A newer save took the job's place after the announcement.
+                log.warning("%s: output %s cannot be sent: %s", session.name, message.transfer, error)
+                return
+            session.downloads[message.transfer] = download
         download.outgoing.want(message.offset, message.limit)
         self._pump(session, message.transfer, download)
 

@@ -5,12 +5,14 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 import zmq
 
 from addon.protocol.limits import MAX_MESSAGE_BYTES, WINDOW_BYTES
 from addon.protocol.messages import (
+    Announce,
     Cancel,
     ClientMessage,
     Collect,
@@ -28,7 +30,7 @@ from addon.protocol.messages import (
 )
 from addon.protocol.version import PROTOCOL, VERSION
 from server.blenders import Blender
-from tests.system.harness import NodeProcess, Peer, StartClient
+from tests.system.harness import ClientProcess, NodeProcess, Peer, Scene, StartClient
 
 HELLO = Hello(PROTOCOL, VERSION, "a" * 32, "b" * 32, "test")
 DIGEST = "d" * 32
@@ -238,3 +240,24 @@ def test_bytes_that_are_not_the_promised_file_are_not_kept(node: NodeProcess, co
     assert (refused.reason, refused.about) == (Refusal.FILE_MISSING, "7" * 32)
     assert not (node.data / "files" / ("7" * 32)).exists()
     assert not list((node.data / "incoming").glob("7*"))
+
+
+def test_a_frame_that_was_dropped_after_it_was_announced_is_passed_over(
+    node: NodeProcess, client: ClientProcess, connect: Callable[[str], Peer], scene: Scene, tmp_path: Path
+) -> None:
+    # GIVEN a frame that has been announced, of a save that a newer one takes the place of
+    (tmp_path / "taken").write_text("not a folder")
+    older = client.render(scene(SAMPLES="4096"), tmp_path / "taken", "1-12", trigger="save")
+    client.until(lambda line: line["event"] == "job" and line["done"] >= 1)
+    peer = connect(node.address)
+    peer.hello(HELLO)
+    peer.send(Collect(older))
+    announced = peer.receive()
+    assert isinstance(announced, Announce)
+    newer = client.render(scene(SAMPLES="4096"), tmp_path / "frames", "1", trigger="save")
+    client.until(lambda _: client.states[older] == "superseded" and client.states.get(newer) == "rendering")
+    # WHEN it is asked for, THEN nothing is sent, and nothing else happens
+    peer.send(Want(announced.outputs[0].output, 0, announced.outputs[0].size))
+    assert peer.is_served()
+    client.send(command="cancel", job=newer)
+    client.until_state(newer, "cancelled")

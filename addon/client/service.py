@@ -181,10 +181,9 @@ class Client:
             if not job.over or job.entry.end == CLEARED:
                 continue
             if job.entry.end and job.entry.accepted:
+                self._tell_of(job, {"event": "forgotten", "job": job.entry.job})
                 job.entry.end = CLEARED  # Kept, out of sight, until its node has heard that it is cancelled.
                 self._save(job.entry)
-                self._changed.pop(job.entry.job, None)
-                self._tell({"event": "forgotten", "job": job.entry.job})
             else:
                 self._clear(job)
 
@@ -273,7 +272,7 @@ class Client:
         self._ledger.remove(job.entry.job)
         for path in job.previews:
             path.unlink(missing_ok=True)
-        self._tell({"event": "forgotten", "job": job.entry.job})
+        self._tell_of(job, {"event": "forgotten", "job": job.entry.job})
 
     def _save(self, entry: Entry) -> None:
         try:
@@ -374,7 +373,7 @@ class Client:
         with contextlib.suppress(OSError):  # A thumbnail that cannot be kept is no reason to trouble anybody.
             path.write_bytes(payload)
             job.previews.append(path)
-            self._tell({"event": "thumbnail", "job": message.job, "frame": message.frame, "path": str(path)})
+            self._tell_of(job, {"event": "thumbnail", "job": message.job, "frame": message.frame, "path": str(path)})
         while len(job.previews) > 2:  # The newest, and the one that the window may still be reading.
             job.previews.pop(0).unlink(missing_ok=True)
 
@@ -385,7 +384,9 @@ class Client:
         return destination(Path(order.folder), order.targets, output.directory, output.name)
 
     def _on_delivered(self, output: Output, path: Path) -> None:
-        self._tell({"event": "delivered", "job": output.job, "frame": output.frame, "path": str(path)})
+        line = {"event": "delivered", "job": output.job, "frame": output.frame, "path": str(path)}
+        if output.job in self._jobs:
+            self._tell_of(self._jobs[output.job], line)
 
     def _on_trouble(self, output: Output, text: str) -> None:
         if output.job in self._jobs:
@@ -399,8 +400,6 @@ class Client:
     # Telling
 
     def _news_of(self, job: _Job) -> None:
-        if job.entry.end == CLEARED:
-            return
         self._changed[job.entry.job] = job
         if self._news_timer is None:
             self._news_timer = asyncio.get_running_loop().call_soon(self._send_news)
@@ -409,8 +408,12 @@ class Client:
         changed, self._changed = self._changed, {}
         for job in changed.values():
             upload = job.submission.progress if job.submission else None
-            self._tell(job_line(job.entry, job.status, upload, job.trouble))
+            self._tell_of(job, job_line(job.entry, job.status, upload, job.trouble))
         self._news_timer = asyncio.get_running_loop().call_later(NEWS_S, self._send_news) if changed else None
+
+    def _tell_of(self, job: _Job, line: dict[str, Any]) -> None:
+        if job.entry.end != CLEARED:
+            self._tell(line)
 
     def _problem(self, job: str | None, text: str) -> None:
         self._tell({"event": "problem", "job": job, "text": text})

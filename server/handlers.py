@@ -85,6 +85,8 @@ class Handlers:
             Delivered: self._on_delivered,
         }
         self._background = Background()
+        self._in_thread: set[tuple[str, str]] = set()
+        """Client and digest of the uploads that a thread reads or puts in their place now."""
         self._changed: dict[str, Job] = {}
         self._news_timer: asyncio.Handle | None = None
 
@@ -211,7 +213,12 @@ class Handlers:
             if known is None:
                 return  # Acknowledged by another session of this client, or dropped with its job.
             job, stored, size = known
-            download = session.downloads[message.transfer] = Download(self.node.folders.output(job, stored), size)
+            try:
+                download = Download(self.node.folders.output(job, stored), size)
+            except OSError as error:  # A newer save took the job's place after the announcement.
+                log.warning("%s: output %s cannot be sent: %s", session.name, message.transfer, error)
+                return
+            session.downloads[message.transfer] = download
         download.outgoing.want(message.offset, message.limit)
         self._pump(session, message.transfer, download)
 

@@ -77,7 +77,7 @@ class Entry:
     address: str = ""
     """Where that node was, for people."""
     end: str = ""
-    """Why it will never be accepted: "failed", "cancelled" or "superseded"; empty while it may be."""
+    """Why it is not asked for any more: "failed", "cancelled", "superseded" or "cleared"; empty while it is."""
     text: str = ""
     """One sentence about that."""
 

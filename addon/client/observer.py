@@ -25,7 +25,9 @@ class Observer:
     def __init__(self) -> None:
         self.jobs: dict[str, JobStatus] = {}
         self.welcome_text = ""
-        self._failure = ""
+        self.failure = ""
+        """Why the node is not there, one sentence; empty while it is."""
+        self._listed: set[str] = set()
         self._complete = False
         self._changed = asyncio.Event()
         hello = Hello(PROTOCOL, VERSION, uuid.uuid4().hex, uuid.uuid4().hex, platform.node(), Scope.ALL)
@@ -56,8 +58,8 @@ class Observer:
         """
         await self._changed.wait()
         self._changed.clear()
-        if self._failure and not patient:
-            raise Unreachable(self._failure)
+        if self.failure and not patient:
+            raise Unreachable(self.failure)
 
     async def until(self, holds: Callable[[], bool]) -> None:
         """Return when `holds()` does. Raises Unreachable when the node is lost."""
@@ -67,16 +69,19 @@ class Observer:
     def _on_news(self, news: News) -> None:
         if news.state == State.CONNECTED:
             self.welcome_text = news.text
-        self._failure = news.text if news.state in (State.LOST, State.REFUSED) else ""
+            self._listed.clear()
+        self.failure = news.text if news.state in (State.LOST, State.REFUSED) else ""
         self._changed.set()
 
     def _on_message(self, message: NodeMessage, _: Buffer) -> None:
         match message:
             case JobChanged(status=status):
                 self.jobs[status.job] = status
+                self._listed.add(status.job)
             case JobGone(job=job):
                 self.jobs.pop(job, None)
-            case Ready():
+            case Ready():  # All that the node has; what it had before and did not name now is gone.
+                self.jobs = {job: status for job, status in self.jobs.items() if job in self._listed}
                 self._complete = True
             case _:
                 return

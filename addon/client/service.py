@@ -58,6 +58,9 @@ STALE_PREVIEW_S = 86400.0
 """A thumbnail that a killed process left behind is deleted after a day; another process may be showing a younger one.
 """
 
+CLEARED = "cleared"
+"""The `Entry.end` of a job that the artist cancelled and took off the list before its node had heard of either."""
+
 Tell = Callable[[dict[str, Any]], None]
 
 
@@ -77,7 +80,7 @@ class _Job:
         """Whether nothing more will happen to it by itself."""
         if self.entry.end:
             return True
-        return self.status is not None and self.status.state in FINISHED and not self.status.undelivered
+        return self.status is not None and _is_home(self.status)
 
 
 class Client:
@@ -198,12 +201,14 @@ class Client:
     def clear_finished(self) -> None:
         """Take finished jobs off the list."""
         for job in list(self._jobs.values()):
+            if not job.over or job.entry.end == CLEARED:
+                continue
             if job.entry.end and job.entry.accepted:
-                continue  # Its node has not heard yet that it is cancelled.
-            if job.over:
-                if job.entry.accepted:
-                    self._connection.send(Forget(job.entry.job))
-                self._forget(job)
+                self._tell_of(job, {"event": "forgotten", "job": job.entry.job})
+                job.entry.end = CLEARED  # Kept, out of sight, until its node has heard that it is cancelled.
+                self._save(job.entry)
+            else:
+                self._clear(job)
 
     def let_go(self, job: str) -> None:
         """Drop a job from the ledger without a word to the node, which keeps it on its list."""
@@ -256,7 +261,7 @@ class Client:
     def _is_at_hand(self, job: _Job) -> bool:
         """Whether the node that has the job is the one that we are connected to."""
         welcome = self._connection.news.welcome
-        return welcome is not None and job.entry.node == welcome.id and not job.entry.end
+        return welcome is not None and job.entry.node == welcome.id
 
     def _supersede(self, newer: Order) -> None:
         """Close the earlier saves of the file that the node does not have yet; those that it has, it closes itself."""
@@ -279,6 +284,12 @@ class Client:
             job.task.cancel()
         job.submission = job.task = None
 
+    def _clear(self, job: _Job) -> None:
+        """Drop a job here and on the node that has it."""
+        if job.entry.accepted:
+            self._connection.send(Forget(job.entry.job))
+        self._forget(job)
+
     def _forget(self, job: _Job) -> None:
         self._deliveries.give_up(job.entry.job)
         self._changed.pop(job.entry.job, None)
@@ -286,7 +297,7 @@ class Client:
         self._ledger.remove(job.entry.job)
         for path in job.previews:
             path.unlink(missing_ok=True)
-        self._tell({"event": "forgotten", "job": job.entry.job})
+        self._tell_of(job, {"event": "forgotten", "job": job.entry.job})
 
     def _save(self, entry: Entry) -> None:
         try:
@@ -311,6 +322,8 @@ class Client:
                 self._collect(job)
         if news.state != State.CONNECTED:
             self._deliveries.pause()
+            for job in self._jobs.values():
+                self._set_trouble(job, "")  # Of deliveries that are not tried any more; the next ones say so again.
 
     def _on_message(self, message: NodeMessage, payload: Buffer) -> None:
         for job in list(self._jobs.values()):
@@ -337,12 +350,7 @@ class Client:
         job = self._jobs.get(status.job)
         if job is None:
             return
-        if job.entry.end:  # Cancelled here while the node was accepting it, or was not connected.
-            if status.state not in FINISHED:
-                self._connection.send(Cancel(status.job))
-            elif job.entry.accepted:
-                job.entry.node = ""  # It has heard.
-                self._save(job.entry)
+        if job.entry.end and not self._is_taken_up(job, status):
             return
         job.status = status
         if not job.entry.accepted:
@@ -355,6 +363,20 @@ class Client:
         if status.state == JobState.SUPERSEDED:
             self._deliveries.give_up(status.job)
         self._news_of(job)
+
+    def _is_taken_up(self, job: _Job, status: JobStatus) -> bool:
+        """See that the node ends what was ended here while it was accepting it, or was not connected.
+
+        Whether the job is the node's to tell of again: once that has heard, what it had rendered comes home.
+        """
+        if status.state not in FINISHED:
+            self._connection.send(Cancel(status.job))
+        elif job.entry.end == "cancelled":
+            job.entry.end = job.entry.text = job.entry.node = ""
+            return True
+        elif job.entry.end == CLEARED and _is_home(status):
+            self._clear(job)
+        return False
 
     def _on_ready(self, _: Ready, __: Buffer) -> None:
         """The node has named all jobs that it knows: what it accepted and did not name now, it has lost."""
@@ -380,7 +402,7 @@ class Client:
         with contextlib.suppress(OSError):  # A thumbnail that cannot be kept is no reason to trouble anybody.
             path.write_bytes(payload)
             job.previews.append(path)
-            self._tell({"event": "thumbnail", "job": message.job, "frame": message.frame, "path": str(path)})
+            self._tell_of(job, {"event": "thumbnail", "job": message.job, "frame": message.frame, "path": str(path)})
         while len(job.previews) > 2:  # The newest, and the one that the window may still be reading.
             job.previews.pop(0).unlink(missing_ok=True)
 
@@ -391,11 +413,16 @@ class Client:
         return destination(Path(order.folder), order.targets, output.directory, output.name)
 
     def _on_delivered(self, output: Output, path: Path) -> None:
-        self._tell({"event": "delivered", "job": output.job, "frame": output.frame, "path": str(path)})
+        line = {"event": "delivered", "job": output.job, "frame": output.frame, "path": str(path)}
+        if output.job in self._jobs:
+            self._tell_of(self._jobs[output.job], line)
 
     def _on_trouble(self, output: Output, text: str) -> None:
-        job = self._jobs.get(output.job)
-        if job is not None and job.trouble != text:
+        if output.job in self._jobs:
+            self._set_trouble(self._jobs[output.job], text)
+
+    def _set_trouble(self, job: _Job, text: str) -> None:
+        if job.trouble != text:
             job.trouble = text
             self._news_of(job)
 
@@ -410,8 +437,17 @@ class Client:
         changed, self._changed = self._changed, {}
         for job in changed.values():
             upload = job.submission.progress if job.submission else None
-            self._tell(job_line(job.entry, job.status, upload, job.trouble))
+            self._tell_of(job, job_line(job.entry, job.status, upload, job.trouble))
         self._news_timer = asyncio.get_running_loop().call_later(NEWS_S, self._send_news) if changed else None
+
+    def _tell_of(self, job: _Job, line: dict[str, Any]) -> None:
+        if job.entry.end != CLEARED:
+            self._tell(line)
 
     def _problem(self, job: str | None, text: str) -> None:
         self._tell({"event": "problem", "job": job, "text": text})
+
+
+def _is_home(status: JobStatus) -> bool:
+    """Whether the node does nothing more for a job by itself, and holds nothing of it that the artist will get."""
+    return status.state in FINISHED and (not status.undelivered or status.state == JobState.SUPERSEDED)

@@ -32,6 +32,9 @@ CLIENT_DATA = platformdirs.user_data_path("relay-render", appauthor=False) / "cl
 To = Annotated[str, typer.Option("--to", metavar="HOST[:PORT]", help="The node.")]
 DEFAULT_TO = f"127.0.0.1:{DEFAULT_PORT}"
 
+_OVER = ("done", "cancelled", "superseded")
+"""States after which no frame comes any more; one that failed may be tried again."""
+
 
 @app.command()
 def submit(
@@ -120,12 +123,15 @@ async def _submit(order: Order, to: str, data: Path) -> None:
     client = Client(data, lines.put_nowait)
     client.configure(to)
     client.render(order)
-    await run_beside(client.run(adopt=False), _show_progress(order.job, lines))
-    client.let_go(order.job)
+    end = await run_beside(client.run(adopt=False), _show_progress(order.job, lines))
+    if end["state"] in _OVER:
+        client.let_go(order.job)
+    if end["state"] != "done":
+        raise fail(end["text"])
 
 
-async def _show_progress(job: str, lines: "asyncio.Queue[dict[str, Any]]") -> None:
-    """Draw a bar until the job has ended. Raises typer.Exit when it did not end well."""
+async def _show_progress(job: str, lines: "asyncio.Queue[dict[str, Any]]") -> dict[str, Any]:
+    """Draw a bar until the job has ended; return its last line. Raises typer.Exit when there is no job."""
     progress = rich.progress.Progress(
         rich.progress.TextColumn("{task.description}"),
         rich.progress.BarColumn(),
@@ -151,10 +157,8 @@ async def _show_progress(job: str, lines: "asyncio.Queue[dict[str, Any]]") -> No
                     progress.console.print(notice, style="yellow", markup=False)
                 said.update(line["notices"])
                 progress.update(bar, **_bar(line))
-                if line["state"] == "done":
-                    return
-                if line["state"] in ("failed", "cancelled", "superseded"):
-                    raise fail(line["text"])
+                if line["state"] in (*_OVER, "failed"):
+                    return line
 
 
 def _bar(line: dict[str, Any]) -> dict[str, Any]:
@@ -174,14 +178,18 @@ async def _watch(to: str, data: Path) -> None:
         def show(line: dict[str, Any]) -> None:
             if line["event"] == "delivered":
                 live.console.print(line["path"], markup=False)
-            elif line["event"] == "job" and line["state"] in ("done", "cancelled", "superseded"):
+            elif line["event"] == "job" and line["state"] in _OVER:
                 client.let_go(line["job"])
 
         async def show_jobs() -> None:
+            said = ""
             async with _observer(to) as observer:
                 while True:
                     live.update(job_table(observer.jobs.values()), refresh=True)
                     await observer.news(patient=True)
+                    if observer.failure not in ("", said):
+                        live.console.print(observer.failure, style="yellow", markup=False)
+                    said = observer.failure
 
         client = Client(data, show)
         client.configure(to)

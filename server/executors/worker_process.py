@@ -3,6 +3,7 @@
 
 import asyncio
 import collections
+import contextlib
 import json
 import logging
 import os
@@ -77,23 +78,31 @@ class WorkerProcess:
 
     def _read_lines(self) -> None:
         assert self._process.stdout is not None
-        for text in self._process.stdout:
-            try:
-                line = json.loads(text)
-            except ValueError:
-                self._last_lines.append(text.rstrip())
-                continue
-            self._call(self._deliver, line)
+        with self._process.stdout as lines:
+            for text in lines:
+                try:
+                    line = json.loads(text)
+                except ValueError:
+                    self._last_lines.append(text.rstrip())
+                    continue
+                self._call(self._deliver, line)
         self._chatter.join()
         self._process.wait()
-        self._call(self._on_exit)
+        self._call(self._ended)
 
     def _read_chatter(self) -> None:
         assert self._process.stderr is not None
-        for text in self._process.stderr:
-            self._last_lines.append(text.rstrip())
-            if self._log is not None:
-                _append(self._log, text)
+        with self._process.stderr as words:
+            for text in words:
+                self._last_lines.append(text.rstrip())
+                if self._log is not None:
+                    _append(self._log, text)
+
+    def _ended(self) -> None:
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):  # A command that it did not take.
+            self._process.stdin.close()
+        self._on_exit()
 
     def _deliver(self, line: Line) -> None:
         if not self._killed:

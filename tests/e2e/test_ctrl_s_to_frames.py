@@ -70,7 +70,6 @@ def test_ctrl_s_renders_the_current_frame_and_then_the_animation(
     thumbnail = "from bl_ext.user_default.relay_render.addon.blender.live import live; jobs = live().jobs\n"
     wait_for(lambda: connected.run(thumbnail + "answer = jobs.thumbnail_of(jobs.selected_job())"), "the thumbnail")
     connected.screenshot(artefact("ctrl-s-done"))
-    assert "Traceback" not in connected.log()
 
 
 def test_a_newer_save_replaces_what_still_renders(connected: BlenderWindow, shot: Path) -> None:

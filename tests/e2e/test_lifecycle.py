@@ -37,7 +37,6 @@ def test_disabling_ends_the_client_and_enabling_starts_another_any_number_of_tim
         play_client(played, tmp_path / "play")
     save(played)
     assert len(wait_for(lambda: play.commands("render"), "the job")) == 1
-    assert "Traceback" not in played.log()
 
 
 def test_the_client_ends_when_blender_is_killed(played: BlenderWindow, play: Play) -> None:
@@ -51,7 +50,6 @@ def test_the_client_ends_when_blender_quits(played: BlenderWindow, play: Play) -
     played.run("bpy.app.timers.register(lambda: bpy.ops.wm.quit_blender() and None)")
     assert played.process.wait(30) == 0
     wait_for(lambda: not alive(pid), "the client's end")
-    assert "Traceback" not in played.log()
 
 
 def test_a_client_that_is_killed_comes_back_and_gets_the_job_it_had_not_taken(
@@ -84,4 +82,3 @@ def test_jobs_outlive_another_file_and_show_in_every_window(played: BlenderWindo
     wait_for(lambda: state(played)["rows"] == [command["job"]], "its row")
     assert len(play.pids()) == 1
     assert "Save the file once" in state(played)["obstacle"]
-    assert "Traceback" not in played.log()

@@ -18,6 +18,9 @@ SCREEN = (1280, 800)
 START_TIMEOUT_S = 90.0
 """A first start on a busy machine compiles shaders in software."""
 
+SHOWN = 4000
+"""Characters of a log that a failure shows."""
+
 
 @contextmanager
 def running(command: list[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:
@@ -64,7 +67,7 @@ class BlenderWindow:
         draft.rename(self._folder / f"{name}.py")
         reply = self._folder / f"{name}.json"
         wait_for(lambda: reply.exists() or self.process.poll() is not None, f"an answer to {code!r}", timeout_s)
-        assert reply.exists(), f"Blender ended with {self.process.returncode}: {self.log()[-2000:]}"
+        assert reply.exists(), f"Blender ended with {self.process.returncode}: {self.log()[-SHOWN:]}"
         answer = json.loads(reply.read_text(encoding="utf-8"))
         assert "error" not in answer, answer["error"]
         return answer["answer"]
@@ -98,6 +101,7 @@ class BlenderWindow:
         return subprocess.run(command, env=self._environment, check=True, capture_output=True, timeout=30).stdout
 
     def log(self) -> str:
+        """What Blender has said, errors of Python included; all there is, also when it was killed."""
         return (self._folder / "blender.log").read_text(encoding="utf-8", errors="replace")
 
 
@@ -105,7 +109,10 @@ class BlenderWindow:
 def blender_window(
     program: str, folder: Path, environment: Mapping[str, str], *arguments: str
 ) -> Iterator[BlenderWindow]:
-    """Blender with a window, ready for keys. `environment` has its DISPLAY and BLENDER_USER_RESOURCES."""
+    """Blender with a window, ready for keys. `environment` has its DISPLAY and BLENDER_USER_RESOURCES.
+
+    Once it has ended, however it did, an error of Python in its log fails the block: Blender itself goes on after one.
+    """
     folder.mkdir(parents=True)
     environment = {**environment, "RELAY_PROBE": str(folder)}
     geometry = ["--window-geometry", "0", "0", *map(str, SCREEN)]
@@ -117,4 +124,10 @@ def blender_window(
         window = BlenderWindow(process, folder, environment)
         window.run("answer = bpy.app.version_string", START_TIMEOUT_S)
         window.xdotool("search", "--sync", "--onlyvisible", "--class", "blender")
-        yield window
+        try:
+            yield window
+        except Exception as error:
+            error.add_note(f"Blender's log ends:\n{window.log()[-SHOWN:]}")
+            raise
+    _, found, rest = window.log().partition("Traceback")
+    assert not found, f"Blender's log has an error of Python:\n{found}{rest[:SHOWN]}"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Nodes, clients and scenes for the tests of the whole program."""
 
+import functools
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,7 +9,16 @@ from pathlib import Path
 import pytest
 
 from server.blenders import Blender
-from tests.system.harness import ClientProcess, NodeProcess
+from tests.system.harness import (
+    ClientProcess,
+    Link,
+    MakeScene,
+    NodeProcess,
+    Scene,
+    StartClient,
+    StartLink,
+    StartNode,
+)
 
 RunInBlender = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -38,7 +48,7 @@ bpy.ops.wm.save_as_mainfile(filepath=os.environ["BLEND"])
 
 
 @pytest.fixture
-def start_node(tmp_path: Path) -> Iterator[Callable[..., NodeProcess]]:
+def start_node(tmp_path: Path) -> Iterator[StartNode]:
     nodes: list[NodeProcess] = []
 
     def start(blender: Blender | None, *options: str, data: Path | None = None) -> NodeProcess:
@@ -51,7 +61,7 @@ def start_node(tmp_path: Path) -> Iterator[Callable[..., NodeProcess]]:
 
 
 @pytest.fixture
-def start_client(tmp_path: Path) -> Iterator[Callable[..., ClientProcess]]:
+def start_client(tmp_path: Path) -> Iterator[StartClient]:
     clients: list[ClientProcess] = []
 
     def start(address: str) -> ClientProcess:
@@ -64,8 +74,36 @@ def start_client(tmp_path: Path) -> Iterator[Callable[..., ClientProcess]]:
         client.close()
 
 
+@pytest.fixture
+def node(any_blender: Blender, start_node: StartNode) -> NodeProcess:
+    """A node that runs."""
+    return start_node(any_blender)
+
+
+@pytest.fixture
+def client(node: NodeProcess, start_client: StartClient) -> ClientProcess:
+    """An artist's client that is connected to `node`."""
+    client = start_client(node.address)
+    client.until_connected()
+    return client
+
+
+@pytest.fixture
+def start_link(node: NodeProcess) -> Iterator[StartLink]:
+    """Makes a slow way to `node`, of so many bytes a second."""
+    links: list[Link] = []
+
+    def start(rate: float) -> Link:
+        links.append(Link(node.port, rate))
+        return links[-1]
+
+    yield start
+    for link in links:
+        link.close()
+
+
 @pytest.fixture(scope="session")
-def make_scene(run_in_blender: RunInBlender, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+def make_scene(run_in_blender: RunInBlender, tmp_path_factory: pytest.TempPathFactory) -> MakeScene:
     """Makes a small animated scene with a real Blender, each kind once; keyword arguments as MAKE_SCENE reads them."""
     made: dict[tuple[object, ...], Path] = {}
 
@@ -78,3 +116,9 @@ def make_scene(run_in_blender: RunInBlender, tmp_path_factory: pytest.TempPathFa
         return made[key]
 
     return make
+
+
+@pytest.fixture
+def scene(any_blender: Blender, make_scene: MakeScene) -> Scene:
+    """As make_scene, for the Blender of `node`."""
+    return functools.partial(make_scene, any_blender)

@@ -8,26 +8,37 @@ import queue
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 import psutil
 import pytest
+import zmq
 
+from addon.protocol import codec
+from addon.protocol.messages import ClientMessage, Hello, NodeMessage, Ping, Pong, Ready, Welcome
 from server.blenders import Blender
+from server.pictures import verify
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 120.0
 """Nothing here takes a tenth of this on an idle machine."""
 
+SILENCE_MS = 20_000
+"""A node that says nothing for this long will not answer."""
+
 TERMINAL = os.environ | {"COLUMNS": "240", "NO_COLOR": "1", "TERM": "dumb", "PYTHONUNBUFFERED": "1"}
 """A wide terminal without colours."""
+
+FRAMES = [f"shot_{number:03}.png" for number in range(1, 13)]
+"""What the scenes of the tests render to, unless they are told otherwise."""
 
 Line = dict[str, Any]
 
@@ -71,6 +82,13 @@ class NodeProcess:
         self.process.wait()
         self.process.stdout.close()
         self.process = None
+
+    def lose_jobs(self) -> None:
+        """Have a node that does not run forget all jobs."""
+        with contextlib.closing(sqlite3.connect(self.data / "node.sqlite3")) as database:
+            database.execute("PRAGMA foreign_keys=ON")
+            database.execute("DELETE FROM jobs")
+            database.commit()
 
     def close(self) -> None:
         if self.process is None:
@@ -143,6 +161,12 @@ class ClientProcess:
             if holds(line):
                 return line
 
+    def until_connected(self) -> Line:
+        return self.until(lambda line: line["event"] == "connection" and line["state"] == "connected")
+
+    def until_lost(self) -> Line:
+        return self.until(lambda line: line["event"] == "connection" and line["state"] == "lost")
+
     def until_state(self, job: str, *states: str) -> Line:
         return self.until(lambda line: line["event"] == "job" and line["job"] == job and line["state"] in states)
 
@@ -162,6 +186,34 @@ class ClientProcess:
             for line in lines:
                 self._lines.put(json.loads(line))
         self._lines.put(None)
+
+
+class Peer:
+    """A client made of a bare socket."""
+
+    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", address: str) -> None:
+        self.socket = context.socket(zmq.DEALER)
+        self.socket.setsockopt(zmq.LINGER, 0)
+        self.socket.connect(f"tcp://{address}")
+
+    def send(self, message: ClientMessage, payload: bytes | None = None) -> None:
+        self.socket.send_multipart(codec.encode(message, payload))
+
+    def receive(self) -> NodeMessage:
+        assert self.socket.poll(SILENCE_MS), "the node does not answer"
+        return codec.decode_from_node(self.socket.recv_multipart())[0]
+
+    def hello(self, hello: Hello) -> Welcome:
+        self.send(hello)
+        welcome = self.receive()
+        assert isinstance(welcome, Welcome)
+        while not isinstance(self.receive(), Ready):
+            pass
+        return welcome
+
+    def is_served(self) -> bool:
+        self.send(Ping())
+        return self.receive() == Pong()
 
 
 class Link:
@@ -265,3 +317,18 @@ def read_until(process: "subprocess.Popen[str]", text: str) -> None:
 def _heed_ctrl_c() -> None:
     """A shell that runs the tests in the background has its children ignore Ctrl+C, and theirs inherit it."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def check_frames(folder: Path, names: Sequence[str] = FRAMES) -> None:
+    """These frames lie in the folder, whole, and nothing else does."""
+    assert sorted(path.name for path in folder.iterdir()) == list(names)
+    for path in folder.iterdir():
+        verify(path)
+
+
+# What the fixtures of conftest.py are to a test that asks for them.
+StartNode = Callable[..., NodeProcess]
+StartClient = Callable[[str], ClientProcess]
+StartLink = Callable[[float], Link]
+MakeScene = Callable[..., Path]
+Scene = Callable[..., Path]

@@ -13,15 +13,14 @@ import pytest
 
 from server.blenders import Blender
 from server.pictures import verify
-from tests.system.harness import ClientProcess, NodeProcess, cli, free_port, plain
+from tests.system.harness import ClientProcess, NodeProcess, Scene, StartClient, StartNode, cli, free_port, plain
 
-StartNode = Callable[..., NodeProcess]
-StartClient = Callable[..., ClientProcess]
-MakeScene = Callable[..., Path]
+SmallDisk = Callable[[str], Path]
+Spoil = Callable[[Path, Path], str]
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
     """Makes a file system of the given size, or changes its size."""
     folder = tmp_path / "small"
     folder.mkdir()
@@ -74,12 +73,9 @@ def from_the_future(path: Path, _: Path) -> str:
 
 @pytest.mark.parametrize("spoil", [no_blend, empty, truncated, truncated_plain, from_the_future])
 def test_files_that_cannot_be_rendered_get_a_sentence(
-    spoil: Callable[[Path, Path], str], any_blender: Blender, start_node: StartNode, start_client: StartClient,
-    make_scene: MakeScene, tmp_path: Path,
-) -> None:  # fmt: skip
-    node = start_node(any_blender)
-    client = start_client(node.address)
-    good, bad = make_scene(any_blender), tmp_path / "bad.blend"
+    node: NodeProcess, client: ClientProcess, scene: Scene, tmp_path: Path, spoil: Spoil
+) -> None:
+    good, bad = scene(), tmp_path / "bad.blend"
     sentence = spoil(bad, good)
     # WHEN the bad file is sent, and then a good one
     job = client.render(bad, tmp_path / "out", "1")
@@ -99,7 +95,7 @@ def test_files_that_cannot_be_rendered_get_a_sentence(
     [("", "No frames to render"), ("5-1", "write 1-5"), ("1-1000000", "a job may have 100,000"), ("all", "like 1-48")],
 )
 def test_frames_that_make_no_sense_get_a_sentence(
-    frames: str, sentence: str, start_client: StartClient, tmp_path: Path
+    start_client: StartClient, tmp_path: Path, frames: str, sentence: str
 ) -> None:
     client = start_client("")
     job = client.render(tmp_path / "shot.blend", tmp_path, frames)
@@ -109,14 +105,12 @@ def test_frames_that_make_no_sense_get_a_sentence(
 
 
 def test_names_with_spaces_unicode_and_dots_come_back_as_they_are(
-    any_blender: Blender, start_node: StartNode, start_client: StartClient, make_scene: MakeScene, tmp_path: Path
+    client: ClientProcess, scene: Scene, tmp_path: Path
 ) -> None:
-    node = start_node(any_blender)
-    client = start_client(node.address)
     folder = tmp_path / "mein Projekt (neu) 日本.."
     folder.mkdir()
     blend = folder / "schöne ..Aussicht 1.blend"
-    shutil.copy(make_scene(any_blender), blend)
+    shutil.copy(scene(), blend)
     job = client.render(blend, folder / "Bilder ä", "2")
     done = client.until_state(job, "done", "failed")
     assert done["state"] == "done", done["text"]
@@ -124,34 +118,28 @@ def test_names_with_spaces_unicode_and_dots_come_back_as_they_are(
 
 
 def test_a_pattern_that_climbs_out_of_its_folder_stays_inside(
-    any_blender: Blender, start_node: StartNode, start_client: StartClient, make_scene: MakeScene, tmp_path: Path
+    client: ClientProcess, scene: Scene, tmp_path: Path
 ) -> None:
-    node = start_node(any_blender)
-    client = start_client(node.address)
-    blend = make_scene(any_blender, PATTERN="//../../../../escaped/../x_##")
+    blend = scene(PATTERN="//../../../../escaped/../x_##")
     job = client.render(blend, tmp_path / "out", "1")
     done = client.until_state(job, "done", "failed")
     assert done["state"] == "done", done["text"]
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["x_01.png"]
 
 
-def test_a_missing_camera_fails_the_job_at_once(
-    any_blender: Blender, start_node: StartNode, start_client: StartClient, make_scene: MakeScene, tmp_path: Path
-) -> None:
-    node = start_node(any_blender)
-    client = start_client(node.address)
-    job = client.render(make_scene(any_blender, NO_CAMERA="1"), tmp_path / "out", "1-12")
+def test_a_missing_camera_fails_the_job_at_once(client: ClientProcess, scene: Scene, tmp_path: Path) -> None:
+    job = client.render(scene(NO_CAMERA="1"), tmp_path / "out", "1-12")
     failed = client.until_state(job, "failed", "done")
     assert failed["state"] == "failed"
     assert "camera" in failed["text"].lower()
 
 
 def test_a_full_disk_on_the_node_waits_for_room(
-    any_blender: Blender, start_node: StartNode, start_client: StartClient, make_scene: MakeScene, tmp_path: Path,
-    small_disk: Callable[[str], Path],
+    any_blender: Blender, start_node: StartNode, start_client: StartClient, scene: Scene, tmp_path: Path,
+    small_disk: SmallDisk,
 ) -> None:  # fmt: skip
     # GIVEN a node whose disk is smaller than the file
-    blend = make_scene(any_blender, BULK="3072")
+    blend = scene(BULK="3072")
     node = start_node(any_blender, data=small_disk("6M") / "node")
     client = start_client(node.address)
     job = client.render(blend, tmp_path / "out", "1-2")
@@ -167,14 +155,14 @@ def test_a_full_disk_on_the_node_waits_for_room(
 
 
 def test_a_disk_that_fills_while_frames_render_fails_the_job_until_there_is_room(
-    any_blender: Blender, start_node: StartNode, start_client: StartClient, make_scene: MakeScene, tmp_path: Path,
-    small_disk: Callable[[str], Path],
+    any_blender: Blender, start_node: StartNode, start_client: StartClient, scene: Scene, tmp_path: Path,
+    small_disk: SmallDisk,
 ) -> None:  # fmt: skip
     # GIVEN a job that is being rendered
     disk = small_disk("16M")
     node = start_node(any_blender, data=disk / "node")
     client = start_client(node.address)
-    job = client.render(make_scene(any_blender, SAMPLES="256"), tmp_path / "out", "1-12")
+    job = client.render(scene(SAMPLES="256"), tmp_path / "out", "1-12")
     client.until(lambda line: line["event"] == "delivered")
     # WHEN the node's disk fills up
     with suppress(OSError), (disk / "ballast").open("wb", buffering=0) as ballast:
@@ -190,14 +178,11 @@ def test_a_disk_that_fills_while_frames_render_fails_the_job_until_there_is_room
 
 
 def test_a_full_disk_at_the_artist_leaves_the_frames_on_the_node(
-    any_blender: Blender, start_node: StartNode, start_client: StartClient, make_scene: MakeScene, tmp_path: Path,
-    small_disk: Callable[[str], Path],
-) -> None:  # fmt: skip
+    client: ClientProcess, scene: Scene, small_disk: SmallDisk
+) -> None:
     # GIVEN an output folder on a disk that holds less than one frame
     folder = small_disk("16k") / "frames"
-    node = start_node(any_blender)
-    client = start_client(node.address)
-    job = client.render(make_scene(any_blender, SAMPLES="1"), folder, "1-5")
+    job = client.render(scene(SAMPLES="1"), folder, "1-5")
     # THEN the artist is told, and no broken file has a frame's name
     told = client.until(lambda line: line["event"] == "job" and "No space left" in line["text"])
     assert "The frames wait on the node" in told["text"]
@@ -210,15 +195,12 @@ def test_a_full_disk_at_the_artist_leaves_the_frames_on_the_node(
 
 
 def test_an_existing_frame_is_replaced_only_by_a_complete_one(
-    any_blender: Blender, start_node: StartNode, start_client: StartClient, make_scene: MakeScene, tmp_path: Path,
-    small_disk: Callable[[str], Path],
-) -> None:  # fmt: skip
+    client: ClientProcess, scene: Scene, small_disk: SmallDisk
+) -> None:
     # GIVEN an older frame in a folder that has no room for the new one
     folder = small_disk("8k")
     (folder / "shot_001.png").write_bytes(b"an older frame")
-    node = start_node(any_blender)
-    client = start_client(node.address)
-    job = client.render(make_scene(any_blender), folder, "1")
+    job = client.render(scene(), folder, "1")
     client.until(lambda line: line["event"] == "job" and "No space left" in line["text"])
     # THEN the older one stays, until there is room for the whole new one
     assert (folder / "shot_001.png").read_bytes() == b"an older frame"
@@ -227,17 +209,13 @@ def test_an_existing_frame_is_replaced_only_by_a_complete_one(
     check_whole(folder, 1)
 
 
-def test_a_folder_that_cannot_be_written_holds_up_no_other(
-    any_blender: Blender, start_node: StartNode, start_client: StartClient, make_scene: MakeScene, tmp_path: Path
-) -> None:
+def test_a_folder_that_cannot_be_written_holds_up_no_other(client: ClientProcess, scene: Scene, tmp_path: Path) -> None:
     # GIVEN more frames than are fetched at once, for a folder that is a file
     (tmp_path / "taken").write_text("not a folder")
-    node = start_node(any_blender)
-    client = start_client(node.address)
-    bad = client.render(make_scene(any_blender), tmp_path / "taken", "1-8")
+    bad = client.render(scene(), tmp_path / "taken", "1-8")
     client.until(lambda line: line["event"] == "job" and "The frames wait on the node" in line["text"])
     # WHEN another job is rendered, THEN its frames come
-    client.until_state(client.render(make_scene(any_blender), tmp_path / "free", "1-3"), "done")
+    client.until_state(client.render(scene(), tmp_path / "free", "1-3"), "done")
     check_whole(tmp_path / "free", 3)
     # AND the first one's come as soon as they can
     (tmp_path / "taken").unlink()
@@ -245,9 +223,7 @@ def test_a_folder_that_cannot_be_written_holds_up_no_other(
     check_whole(tmp_path / "taken", 8)
 
 
-def test_an_address_where_nobody_is_gets_a_sentence(
-    start_client: StartClient, make_scene: MakeScene, tmp_path: Path
-) -> None:
+def test_an_address_where_nobody_is_gets_a_sentence(start_client: StartClient) -> None:
     client = start_client(f"127.0.0.1:{free_port()}")
     lost = client.until(lambda line: line["event"] == "connection" and line["state"] == "lost")
     assert "start the node there" in lost["text"]
@@ -261,10 +237,10 @@ def test_an_address_where_nobody_is_gets_a_sentence(
 
 
 def test_a_job_ordered_before_there_is_a_node_is_rendered_when_there_is(
-    any_blender: Blender, start_node: StartNode, start_client: StartClient, make_scene: MakeScene, tmp_path: Path
+    any_blender: Blender, start_node: StartNode, start_client: StartClient, scene: Scene, tmp_path: Path
 ) -> None:
     client = start_client("")
-    job = client.render(make_scene(any_blender), tmp_path / "out", "1")
+    job = client.render(scene(), tmp_path / "out", "1")
     assert client.until_state(job, "waiting")["text"] == "Waits for the node."
     client.send(command="configure", address=start_node(any_blender).address)
     client.until_state(job, "done")
@@ -281,8 +257,7 @@ def test_the_command_line_says_what_is_wrong(tmp_path: Path) -> None:
     assert "Nothing listens on" in plain(unreachable.stderr)
 
 
-def test_two_nodes_on_one_port_say_so(any_blender: Blender, start_node: StartNode, tmp_path: Path) -> None:
-    node = start_node(any_blender)
+def test_two_nodes_on_one_port_say_so(node: NodeProcess, tmp_path: Path) -> None:
     second = cli("--listen", node.address, "--data", tmp_path / "other", data=tmp_path)
     assert second.returncode == 1
     assert "Choose another with --listen" in plain(second.stderr)

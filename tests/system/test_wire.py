@@ -5,13 +5,14 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 import zmq
 
-from addon.protocol import codec
 from addon.protocol.limits import MAX_MESSAGE_BYTES, WINDOW_BYTES
 from addon.protocol.messages import (
+    Announce,
     Cancel,
     ClientMessage,
     Collect,
@@ -19,55 +20,20 @@ from addon.protocol.messages import (
     Grant,
     Hello,
     JobSpec,
-    NodeMessage,
     Offer,
     Piece,
     Ping,
-    Pong,
-    Ready,
     Refusal,
     Refused,
     Submit,
     Want,
-    Welcome,
 )
 from addon.protocol.version import PROTOCOL, VERSION
 from server.blenders import Blender
-from tests.system.harness import ClientProcess, NodeProcess
-
-StartNode = Callable[..., NodeProcess]
+from tests.system.harness import ClientProcess, NodeProcess, Peer, Scene, StartClient
 
 HELLO = Hello(PROTOCOL, VERSION, "a" * 32, "b" * 32, "test")
 DIGEST = "d" * 32
-SILENCE_MS = 20_000
-
-
-class Peer:
-    """A client made of a bare socket."""
-
-    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", address: str) -> None:
-        self.socket = context.socket(zmq.DEALER)
-        self.socket.setsockopt(zmq.LINGER, 0)
-        self.socket.connect(f"tcp://{address}")
-
-    def send(self, message: ClientMessage, payload: bytes | None = None) -> None:
-        self.socket.send_multipart(codec.encode(message, payload))
-
-    def receive(self) -> NodeMessage:
-        assert self.socket.poll(SILENCE_MS), "the node does not answer"
-        return codec.decode_from_node(self.socket.recv_multipart())[0]
-
-    def hello(self) -> Welcome:
-        self.send(HELLO)
-        welcome = self.receive()
-        assert isinstance(welcome, Welcome)
-        while not isinstance(self.receive(), Ready):
-            pass
-        return welcome
-
-    def is_served(self) -> bool:
-        self.send(Ping())
-        return self.receive() == Pong()
 
 
 @pytest.fixture
@@ -95,7 +61,7 @@ def node(any_blender: Blender, tmp_path_factory: pytest.TempPathFactory) -> Iter
 def test_a_hello_tells_versions_and_blenders(
     node: NodeProcess, connect: Callable[[str], Peer], any_blender: Blender
 ) -> None:
-    welcome = connect(node.address).hello()
+    welcome = connect(node.address).hello(HELLO)
     assert (welcome.protocol, welcome.version) == (PROTOCOL, VERSION)
     assert any_blender.name in welcome.blenders
 
@@ -122,7 +88,7 @@ def test_a_client_of_another_version_is_told_which_side_to_update(
 
 
 def test_a_client_tells_the_artist_when_the_node_is_of_another_version(
-    start_client: Callable[..., ClientProcess],
+    start_client: StartClient,
 ) -> None:
     # GIVEN a node that speaks a protocol of the future: nothing real does yet
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -176,8 +142,8 @@ def test_a_peer_that_breaks_the_protocol_costs_its_own_session_only(
     node: NodeProcess, connect: Callable[[str], Peer], frames: list[bytes]
 ) -> None:
     honest, broken = connect(node.address), connect(node.address)
-    honest.hello()
-    broken.hello()
+    honest.hello(HELLO)
+    broken.hello(HELLO)
     broken.socket.send_multipart(frames)
     broken.send(Ping())
     refused = broken.receive()
@@ -188,8 +154,8 @@ def test_a_peer_that_breaks_the_protocol_costs_its_own_session_only(
 
 def test_a_message_that_is_too_large_costs_the_connection(node: NodeProcess, connect: Callable[[str], Peer]) -> None:
     honest, broken = connect(node.address), connect(node.address)
-    honest.hello()
-    broken.hello()
+    honest.hello(HELLO)
+    broken.hello(HELLO)
     broken.send(Piece(DIGEST, 0), bytes(MAX_MESSAGE_BYTES + 1))
     broken.send(Ping())
     with suppress(AssertionError):
@@ -211,7 +177,7 @@ def test_requests_about_nothing_are_passed_over(
     node: NodeProcess, connect: Callable[[str], Peer], message: ClientMessage, payload: bytes | None
 ) -> None:
     peer = connect(node.address)
-    peer.hello()
+    peer.hello(HELLO)
     peer.send(message, payload)
     assert peer.is_served()
 
@@ -221,7 +187,7 @@ def test_a_job_that_is_not_there_is_said_not_to_be(
     node: NodeProcess, connect: Callable[[str], Peer], message: ClientMessage
 ) -> None:
     peer = connect(node.address)
-    peer.hello()
+    peer.hello(HELLO)
     peer.send(message)
     refused = peer.receive()
     assert isinstance(refused, Refused)
@@ -231,7 +197,7 @@ def test_a_job_that_is_not_there_is_said_not_to_be(
 
 def test_a_job_whose_file_is_not_there_is_refused(node: NodeProcess, connect: Callable[[str], Peer]) -> None:
     peer = connect(node.address)
-    peer.hello()
+    peer.hello(HELLO)
     peer.send(Submit(JobSpec("f" * 32, "shot", "shot.blend", DIGEST, 5, None, "1", "", 0.0)))
     refused = peer.receive()
     assert isinstance(refused, Refused)
@@ -242,7 +208,7 @@ def test_a_file_larger_than_the_disk_is_refused_before_a_byte_is_sent(
     node: NodeProcess, connect: Callable[[str], Peer]
 ) -> None:
     peer = connect(node.address)
-    peer.hello()
+    peer.hello(HELLO)
     peer.send(Offer("9" * 32, 1 << 40))
     refused = peer.receive()
     assert isinstance(refused, Refused)
@@ -251,7 +217,7 @@ def test_a_file_larger_than_the_disk_is_refused_before_a_byte_is_sent(
 
 def test_bytes_beyond_the_credit_end_the_session(node: NodeProcess, connect: Callable[[str], Peer]) -> None:
     peer = connect(node.address)
-    peer.hello()
+    peer.hello(HELLO)
     peer.send(Offer("8" * 32, 2 * WINDOW_BYTES))
     assert peer.receive() == Want("8" * 32, 0, WINDOW_BYTES)
     peer.send(Offer("6" * 32, 10))
@@ -265,7 +231,7 @@ def test_bytes_beyond_the_credit_end_the_session(node: NodeProcess, connect: Cal
 
 def test_bytes_that_are_not_the_promised_file_are_not_kept(node: NodeProcess, connect: Callable[[str], Peer]) -> None:
     peer = connect(node.address)
-    peer.hello()
+    peer.hello(HELLO)
     peer.send(Offer("7" * 32, 10))
     assert peer.receive() == Want("7" * 32, 0, 10)
     peer.send(Piece("7" * 32, 0), b"0123456789")
@@ -274,3 +240,24 @@ def test_bytes_that_are_not_the_promised_file_are_not_kept(node: NodeProcess, co
     assert (refused.reason, refused.about) == (Refusal.FILE_MISSING, "7" * 32)
     assert not (node.data / "files" / ("7" * 32)).exists()
     assert not list((node.data / "incoming").glob("7*"))
+
+
+def test_a_frame_that_was_dropped_after_it_was_announced_is_passed_over(
+    node: NodeProcess, client: ClientProcess, connect: Callable[[str], Peer], scene: Scene, tmp_path: Path
+) -> None:
+    # GIVEN a frame that has been announced, of a save that a newer one takes the place of
+    (tmp_path / "taken").write_text("not a folder")
+    older = client.render(scene(SAMPLES="4096"), tmp_path / "taken", "1-12", trigger="save")
+    client.until(lambda line: line["event"] == "job" and line["done"] >= 1)
+    peer = connect(node.address)
+    peer.hello(HELLO)
+    peer.send(Collect(older))
+    announced = peer.receive()
+    assert isinstance(announced, Announce)
+    newer = client.render(scene(SAMPLES="4096"), tmp_path / "frames", "1", trigger="save")
+    client.until(lambda _: client.states[older] == "superseded" and client.states.get(newer) == "rendering")
+    # WHEN it is asked for, THEN nothing is sent, and nothing else happens
+    peer.send(Want(announced.outputs[0].output, 0, announced.outputs[0].size))
+    assert peer.is_served()
+    client.send(command="cancel", job=newer)
+    client.until_state(newer, "cancelled")

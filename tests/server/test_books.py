@@ -3,7 +3,7 @@ from pathlib import Path
 
 from addon.protocol.messages import JobState
 from server.books import Books
-from server.file_store import FileStore
+from server.job_folders import JobFolders
 from server.job_store import RESULT, JobStore, NewOutput
 from server.jobs import Job
 from tests.server.test_jobs import job_of
@@ -22,7 +22,7 @@ class Nobody:
 
 
 def books_in(folder: Path) -> Books:
-    return Books(JobStore(folder / "node.sqlite3"), FileStore(folder), Nobody())
+    return Books(JobStore(folder / "node.sqlite3"), JobFolders(folder), Nobody())
 
 
 def test_a_kill_between_the_last_frame_and_the_jobs_end_leaves_no_job_hanging(tmp_path: Path) -> None:
@@ -42,14 +42,3 @@ def test_a_kill_between_the_last_frame_and_the_jobs_end_leaves_no_job_hanging(tm
     assert found.state == JobState.DONE
     assert found.undelivered == 1
     again.store.close()
-
-
-def test_a_file_is_kept_while_it_is_being_checked(tmp_path: Path) -> None:
-    books = books_in(tmp_path)
-    file = tmp_path / "files" / ("1" * 32)
-    file.touch()
-    with books.reserving("1" * 32):
-        books.release_file("1" * 32)
-        assert file.exists()
-    assert not file.exists()
-    books.store.close()

@@ -18,7 +18,7 @@ DIGEST = "1" * 32
 
 
 def job_of(number: int = 0, frames: str = "1-4", total: int = 4) -> Job:
-    spec = JobSpec(f"{number:032x}", "shot.blend", "shot.blend", DIGEST, 5, None, frames, "", 0.0)
+    spec = JobSpec(f"{number:032x}", "shot.blend", DIGEST, None, frames, "", 0.0)
     job = Job(spec, owner="2" * 32, total=total)
     job.frames[TaskState.PENDING] = total
     return job
@@ -165,12 +165,12 @@ def test_jobs_keep_the_order_in_which_they_came(store: JobStore) -> None:
 def test_files_are_needed_while_a_job_may_still_read_them(store: JobStore) -> None:
     job = job_of()
     store.add(job, (1,))
-    assert store.needed_digests() == {DIGEST}
+    assert store.needed_manifests() == {DIGEST}
     job.move(JobState.FAILED)
     store.update(job)
-    assert store.needed_digests() == {DIGEST}
+    assert store.needed_manifests() == {DIGEST}
     store.forget(job.id)
-    assert store.needed_digests() == set()
+    assert store.needed_manifests() == set()
 
 
 def test_a_newer_store_is_refused(tmp_path: Path) -> None:

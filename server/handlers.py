@@ -15,6 +15,7 @@ from addon.protocol.errors import RemoteProtocolError
 from addon.protocol.limits import MAX_UNACKNOWLEDGED
 from addon.protocol.messages import (
     Announce,
+    AskStore,
     Cancel,
     Chunks,
     ClientMessage,
@@ -83,6 +84,7 @@ class Handlers:
             Want: self._on_want,
             Grant: self._on_grant,
             Delivered: self._on_delivered,
+            AskStore: self._on_ask_store,
         }
         self._background = Background()
         self._in_thread: set[tuple[str, str]] = set()
@@ -149,8 +151,7 @@ class Handlers:
         finally:
             if session.uploads.get(upload.manifest) is upload:
                 del session.uploads[upload.manifest]
-        keep = {manifest for each in self.endpoint.sessions() for manifest in each.stored}
-        self.node.tidy_store(upload.manifest, keep)
+        self.node.tidy_store(upload.manifest, self._stored())
 
     def _on_chunks(self, session: Session, message: Chunks, payload: Buffer) -> None:
         upload = session.uploads.get(message.manifest)
@@ -243,6 +244,18 @@ class Handlers:
             if job.id in other.announced:
                 other.announced[job.id].discard(message.output)
                 self._announce(other, job.id)
+
+    # The store
+
+    def _on_ask_store(self, session: Session, message: AskStore, _: Buffer) -> None:
+        self._answer(session, "", self._tell_store(session, message.shrink_to))
+
+    async def _tell_store(self, session: Session, shrink_to: int | None) -> None:
+        self.endpoint.send(session, await self.node.store_status(self._stored(), shrink_to))
+
+    def _stored(self) -> set[str]:
+        """Manifests that were brought over connections that last: jobs for them may be on their way."""
+        return {manifest for each in self.endpoint.sessions() for manifest in each.stored}
 
     # The node's news
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from addon.protocol.errors import UnsafePath
 from addon.protocol.frame_range import parse_frames
 from addon.protocol.limits import PREVIEW_BYTES
-from addon.protocol.messages import JobSpec, JobState
+from addon.protocol.messages import JobSpec, JobState, StoreStatus
 
 from .background import Background, in_thread
 from .blenders import Blender
@@ -91,7 +91,7 @@ class Node:
     # What clients ask for
 
     async def submit(self, owner: str, spec: JobSpec) -> Job:
-        """Queue a job whose files are stored; a job that is known already is returned as it is. Raises RequestRefused."""
+        """Queue a job whose files are stored; one that is known already is returned as it is. Raises RequestRefused."""
         if spec.job in self.books:
             return self.books.job(spec.job)
         self.books.drop_old()
@@ -120,10 +120,31 @@ class Node:
         """
         self._background.start(self._tidy_store(stored, keep))
 
+    async def store_status(self, keep: set[str], shrink_to: int | None) -> StoreStatus:
+        """Say what the store holds, after evicting down to `shrink_to` bytes, if that is given, what no job needs."""
+        async with self._tidying:
+            needed = self._needed(keep)
+            evicted = 0 if shrink_to is None else (await in_thread(self.store.prune, needed, shrink_to)).bytes
+            report = await in_thread(self.store.report, needed)
+        return StoreStatus(
+            files=report.files,
+            bytes=report.bytes,
+            needed=report.needed,
+            limit=report.limit,
+            partial=report.partial,
+            partial_bytes=report.partial_bytes,
+            spare=report.spare,
+            spare_bytes=report.spare_bytes,
+            evicted=evicted,
+            last_use=report.last_use,
+        )
+
+    def _needed(self, keep: set[str]) -> set[str]:
+        return self.books.store.needed_manifests() | set(+self._arriving) | keep
+
     async def _tidy_store(self, stored: str, keep: set[str]) -> None:
         async with self._tidying:
-            needed = self.books.store.needed_manifests() | set(+self._arriving) | keep
-            await in_thread(self.store.prune, needed)
+            await in_thread(self.store.prune, self._needed(keep))
             manifest = self.store.manifest(stored)
             if manifest is not None:
                 await in_thread(self.store.prepare_twin, manifest)

@@ -68,7 +68,7 @@ class Uploads:
         self._ended = 0
 
     async def receive(self, upload: Upload, owner: str, offer: Offer, payload: Buffer, say: Say) -> None:
-        """See one offer through. Raises RequestRefused, or RemoteProtocolError for a client that breaks the protocol."""
+        """See one offer through. Raises RequestRefused; RemoteProtocolError for a client that breaks the protocol."""
         size = 0
         try:
             manifest = await in_thread(self._manifest, offer, payload)

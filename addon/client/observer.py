@@ -9,7 +9,17 @@ from collections.abc import AsyncIterator, Callable
 
 from ..protocol.address import Address
 from ..protocol.codec import Buffer
-from ..protocol.messages import ClientMessage, Hello, JobChanged, JobGone, JobStatus, NodeMessage, Ready, Scope
+from ..protocol.messages import (
+    ClientMessage,
+    Hello,
+    JobChanged,
+    JobGone,
+    JobStatus,
+    NodeMessage,
+    Ready,
+    Scope,
+    StoreStatus,
+)
 from ..protocol.version import PROTOCOL, VERSION
 from .connection import Connection, News, State
 from .errors import ClientError
@@ -25,6 +35,8 @@ class Observer:
     def __init__(self) -> None:
         self.jobs: dict[str, JobStatus] = {}
         self.welcome_text = ""
+        self.store: StoreStatus | None = None
+        """The node's last word about its store, for who asks."""
         self.failure = ""
         """Why the node is not there, one sentence; empty while it is."""
         self._listed: set[str] = set()
@@ -80,6 +92,8 @@ class Observer:
                 self._listed.add(status.job)
             case JobGone(job=job):
                 self.jobs.pop(job, None)
+            case StoreStatus():
+                self.store = message
             case Ready():  # All that the node has; what it had before and did not name now is gone.
                 self.jobs = {job: status for job, status in self.jobs.items() if job in self._listed}
                 self._complete = True

@@ -260,6 +260,17 @@ class Delivered:
     output: str
 
 
+@dataclass(frozen=True, slots=True)
+class AskStore:
+    """Say what the node keeps of artists' files, after evicting what no job needs until `shrink_to` bytes are left."""
+
+    shrink_to: int | None = None
+    """None: nothing is evicted."""
+
+    def __post_init__(self) -> None:
+        _check(self.shrink_to is None or self.shrink_to >= 0, "size of a store")
+
+
 # Node to client
 
 
@@ -402,11 +413,59 @@ class Announce:
     outputs: tuple[Output, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class StoreStatus:
+    """What the node keeps of artists' files. Sizes in bytes on its disk."""
+
+    files: int
+    """Complete ones."""
+    bytes: int
+    """Of everything in the store."""
+    needed: int
+    """Of what jobs need: it is never evicted."""
+    limit: int
+    partial: int
+    """Files that have not come whole."""
+    partial_bytes: int
+    spare: int
+    """Copies of large .blends in wait for their next save."""
+    spare_bytes: int
+    evicted: int
+    """Bytes that were evicted for this answer."""
+    last_use: float | None
+    """Seconds since the epoch."""
+
+
 ClientMessage = (
-    Hello | Ping | Offer | Chunks | Withdraw | Want | Grant | Submit | Cancel | Retry | Forget | Collect | Delivered
+    Hello
+    | Ping
+    | Offer
+    | Chunks
+    | Withdraw
+    | Want
+    | Grant
+    | Submit
+    | Cancel
+    | Retry
+    | Forget
+    | Collect
+    | Delivered
+    | AskStore
 )
 NodeMessage = (
-    Welcome | Refused | Pong | Need | Stored | Piece | Grant | JobChanged | JobGone | Ready | Preview | Announce
+    Welcome
+    | Refused
+    | Pong
+    | Need
+    | Stored
+    | Piece
+    | Grant
+    | JobChanged
+    | JobGone
+    | Ready
+    | Preview
+    | Announce
+    | StoreStatus
 )
 Message = ClientMessage | NodeMessage
 

@@ -3,11 +3,14 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Coroutine
 from typing import Any
 
 import rich.console
 import typer
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 console = rich.console.Console(highlight=False)
 errors = rich.console.Console(stderr=True, highlight=False)
@@ -24,6 +27,14 @@ def run(work: Coroutine[Any, Any, None]) -> None:
     """Run a coroutine to its end, on the kind of loop that ZeroMQ works with on every system."""
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
         runner.run(work)
+
+
+def size(text: str) -> int:
+    """Return a number of bytes for an option's text: 500MB, 2.5 GB, 100000000."""
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)B?", text.strip().upper())
+    if match is None:
+        raise typer.BadParameter(f"{text} is no size: write something like 50GB.")
+    return int(float(match[1]) * _UNITS[match[2]])
 
 
 def fail(sentence: str) -> typer.Exit:

@@ -2,7 +2,6 @@
 """`python -m server` without a command: run a node."""
 
 import os
-import re
 import shutil
 from pathlib import Path
 from typing import Annotated
@@ -16,21 +15,10 @@ from addon.protocol.version import DEFAULT_PORT, VERSION
 from ..blenders import find_blenders
 from ..errors import ServerError
 from ..serve import Options, is_loopback, serve
-from . import app, console, fail, log_to_stderr, run
+from . import app, console, fail, log_to_stderr, run, size
 
 DEFAULT_LISTEN = f"127.0.0.1:{DEFAULT_PORT}"
 DEFAULT_DATA = platformdirs.user_data_path("relay-render", appauthor=False) / "node"
-
-_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-
-
-def _size(text: str) -> int:
-    """Return a number of bytes: 500MB, 2.5 GB, 100000000."""
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)B?", text.strip().upper())
-    if match is None:
-        raise typer.BadParameter(f"{text} is no size: write something like 50GB.")
-    return int(float(match[1]) * _UNITS[match[2]])
-
 
 Listen = Annotated[
     str, typer.Option("--listen", metavar="HOST[:PORT]", help="Address to listen on; port 0 takes a free one.")
@@ -47,7 +35,7 @@ StoreLimit = Annotated[
     typer.Option(
         "--store-limit",
         metavar="SIZE",
-        parser=_size,
+        parser=size,
         help="Disk space for artists' files, such as 50GB; what a waiting job needs is kept beyond it.",
         show_default="a fifth of the disk",
     ),

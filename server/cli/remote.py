@@ -21,11 +21,11 @@ from addon.protocol import blendfile
 from addon.protocol.address import InvalidAddress, parse_address
 from addon.protocol.errors import InvalidFrames
 from addon.protocol.frame_range import parse_frames
-from addon.protocol.messages import FINISHED, Cancel, JobStatus
+from addon.protocol.messages import FINISHED, AskStore, Cancel, JobStatus
 from addon.protocol.version import DEFAULT_PORT
 
-from . import app, console, errors, fail, run
-from .tables import job_table, short_time
+from . import app, console, errors, fail, run, size
+from .tables import job_table, short_time, store_table
 
 CLIENT_DATA = platformdirs.user_data_path("relay-render", appauthor=False) / "client"
 
@@ -99,6 +99,30 @@ def cancel(
             console.print(f"Cancelled {wanted.title} ({wanted.job[:8]}).", markup=False)
 
     run(stop())
+
+
+@app.command()
+def store(
+    to: To = DEFAULT_TO,
+    shrink_to: Annotated[
+        int | None,
+        typer.Option(
+            metavar="SIZE",
+            parser=size,
+            help="First evict what no job needs, until so much is left: 20GB; 0: all of it.",
+        ),
+    ] = None,
+) -> None:
+    """Show what a node keeps of artists' files, so that only what changes has to travel."""
+
+    async def ask() -> None:
+        async with _observer(to) as observer:
+            observer.send(AskStore(shrink_to))
+            await observer.until(lambda: observer.store is not None)
+            assert observer.store is not None
+            console.print(store_table(observer.store))
+
+    run(ask())
 
 
 def _checked(file: Path, frames: str, to: str) -> Path:

@@ -2,11 +2,12 @@
 """How jobs look in a terminal. Pure."""
 
 from collections.abc import Iterable
+from datetime import datetime
 
 import rich.table
 from rich.markup import escape
 
-from addon.protocol.messages import JobState, JobStatus
+from addon.protocol.messages import JobState, JobStatus, StoreStatus
 
 _COLOURS = {
     JobState.DONE: "green",
@@ -32,6 +33,32 @@ def job_table(jobs: Iterable[JobStatus]) -> rich.table.Table:
             escape(" ".join((status.text, *status.notices))),
         )
     return table
+
+
+def store_table(store: StoreStatus) -> rich.table.Table:
+    """What a node keeps, a line for each kind."""
+    table = rich.table.Table(box=None, show_header=False, pad_edge=False)
+    used = "" if store.last_use is None else f", last used {datetime.fromtimestamp(store.last_use):%Y-%m-%d %H:%M}"
+    rows = [
+        ("Files", f"{store.files}{used}"),
+        ("On the disk", f"{short_size(store.bytes)} of {short_size(store.limit)}"),
+        ("Needed by jobs", short_size(store.needed)),
+        ("Not come whole", f"{store.partial}, {short_size(store.partial_bytes)}"),
+        ("Spare copies", f"{store.spare}, {short_size(store.spare_bytes)}"),
+    ]
+    if store.evicted:
+        rows.append(("Evicted now", short_size(store.evicted)))
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def short_size(count: int) -> str:
+    """``900 B``, ``9.1 MB``, ``2.3 GB``."""
+    for unit, scale in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("KB", 10**3)):
+        if count >= scale:
+            return f"{count / scale:.1f} {unit}"
+    return f"{count} B"
 
 
 def short_time(seconds: float) -> str:

@@ -12,12 +12,12 @@ from typing import NamedTuple, TypeVar
 
 from ..protocol.blendfile import GZIP_MAGIC, ZSTD_MAGIC, NotABlend, TruncatedBlend, check_source
 from ..protocol.blocks import Source
-from ..protocol.cutting import WHOLE_BYTES, Cutter, Outline, Payload, Piece, gather, parts, plain_cuts
+from ..protocol.cutting import WHOLE_BYTES, Cutter, Payload, Piece, parts, plain_cuts, runs_between
 from ..protocol.digest import chunk_digest
 from ..protocol.recipe import Extent, Recipe
 from .errors import CannotRead
 from .recipe_cache import RecipeCache
-from .unpacked import ReadAhead, Unpacked, open_source
+from .unpacked import LookAhead, Unpacked, open_source
 
 __all__ = ["Cuts", "KnownPayloads", "RecipeCache", "blend_recipe", "file_recipe", "plain_recipe"]
 
@@ -113,7 +113,7 @@ def _assemble(size: int, algorithm: str, found: Iterable[_Hashed]) -> tuple[Reci
     in_order = [each.cuts for each in (*skeleton, *payloads)]
     recipe = Recipe(
         algorithm,
-        Outline.of([each.part for each in hashed], size).runs,
+        runs_between([part for part, _, _ in hashed if isinstance(part, Payload)], size),
         len(skeleton),
         tuple(length for cuts in in_order for length in cuts.lengths),
         b"".join(cuts.ids for cuts in in_order),
@@ -126,8 +126,8 @@ def _assemble(size: int, algorithm: str, found: Iterable[_Hashed]) -> tuple[Reci
 def _hash_parts(source: Source, algorithm: str, known: Mapping[bytes, Cuts]) -> Iterator[_Hashed]:
     """Yield a .blend's parts in the file's order. Raises NotABlend, TruncatedBlend."""
     hasher = _Hasher(source, algorithm, known)
-    walked = ReadAhead(source, _pool()) if isinstance(source, Unpacked) else source
-    for group in _in_threads(hasher.hash_all, _groups(parts(walked))):
+    look = LookAhead(source, _pool()) if isinstance(source, Unpacked) else None
+    for group in _in_threads(hasher.hash_all, _groups(parts(source, look))):
         yield from group
 
 
@@ -144,7 +144,8 @@ class _Hasher:
         return [self._hash_piece(part) if isinstance(part, Piece) else self._hash_payload(part) for part in group]
 
     def _hash_piece(self, piece: Piece) -> _Hashed:
-        return _Hashed(piece, Cuts((piece.length,), self._digest(gather(self._source, piece.extents))))
+        """Without the bytes, once they are hashed."""
+        return _Hashed(piece._replace(content=b""), Cuts((piece.length,), self._digest(piece.content)))
 
     def _hash_payload(self, payload: Payload) -> _Hashed:
         offset, length, _ = payload

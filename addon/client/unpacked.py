@@ -27,6 +27,8 @@ from ..protocol.blendfile import (
     read_header,
     read_seek_table,
 )
+from ..protocol.blocks import MAX_HEAD_BYTES
+from ..protocol.digest import Buffer
 from ..protocol.recipe import Extent
 from .errors import CannotRead
 from .snapshot import OpenFile, Snapshot
@@ -37,8 +39,8 @@ MAX_FRAME_BYTES = 8 << 20
 """Packed or unpacked. A larger frame is not Blender's, whose have up to 2 MiB (ZSTD_BUFFER_SIZE in writefile.cc)."""
 _AHEAD_BYTES = 6 << 20
 _PAYLOAD_FRAME_BYTES = 1 << 20
-"""Into frames of exactly so much Blender cuts a payload that is longer (ZSTD_CHUNK_SIZE, mywrite in writefile.cc): a
-walk skips them.
+"""Into frames of so much Blender cuts a payload that is longer, the last one getting the rest (ZSTD_CHUNK_SIZE, mywrite
+in writefile.cc).
 """
 
 
@@ -84,7 +86,7 @@ class Unpacked(AbstractContextManager["Unpacked"]):
         """
         parts: list[memoryview] = []
         number = self.frame_at(offset)
-        skip = offset - self._table.unpacked[number]
+        skip = offset - self.start(number)
         while length > 0:
             part = memoryview(self.frame(number))[skip : skip + length]
             parts.append(part)
@@ -124,43 +126,54 @@ class Unpacked(AbstractContextManager["Unpacked"]):
             raise
         return mine.result()
 
-    def unpacked_bytes(self, number: int) -> int:
-        """Return the length of what a frame holds."""
+    def start(self, number: int) -> int:
+        """Return the offset of the first byte that a frame holds."""
+        return self._table.unpacked[number]
+
+    def length(self, number: int) -> int:
+        """Return how many bytes a frame holds."""
         return self._table.unpacked[number + 1] - self._table.unpacked[number]
 
     def _make_room(self, number: int) -> None:
-        self._kept += self.unpacked_bytes(number)
+        self._kept += self.length(number)
         while self._kept > KEPT_BYTES and len(self._frames) > 1:
             oldest, _ = self._frames.popitem(last=False)
-            self._kept -= self.unpacked_bytes(oldest)
+            self._kept -= self.length(oldest)
 
     def _decompress(self, number: int) -> bytes:
         start, end = self._table.packed[number], self._table.packed[number + 1]
         try:
-            return zstd.decompress(self.packed.read(start, end - start), self.unpacked_bytes(number))
+            return zstd.decompress(self.packed.read(start, end - start), self.length(number))
         except zstd.DamagedFrame:
             raise CannotRead(f"{self.packed.path} is damaged: save it again in Blender.") from None
 
 
-class ReadAhead:
-    """A source over a compressed .blend for one walk through its blocks; threads of `pool` are some frames ahead."""
+class LookAhead:
+    """Looks for heads in a compressed .blend: a walk's `look`. Threads of `pool` are some frames ahead of it.
+
+    Frames that hold nothing but payload stay packed.
+    """
 
     def __init__(self, source: Unpacked, pool: Executor) -> None:
-        self.size = source.size
         self._source = source
         self._pool = pool
         self._next = 0
         """The first frame that was not asked for."""
 
-    def read(self, offset: int, length: int) -> bytes:
-        """As `Unpacked.read` does."""
-        source = self._source
-        last = source.frame_at(min(offset + length + _AHEAD_BYTES, self.size - 1))
-        for number in range(max(self._next, source.frame_at(offset) + 1), last + 1):
-            if source.unpacked_bytes(number) != _PAYLOAD_FRAME_BYTES:
-                self._pool.submit(source.frame, number)
+    def __call__(self, offset: int, length: int) -> Buffer:
+        """Return what the frame has from `offset` on, or what a head needs. Raises as `Unpacked.read` does."""
+        number = self._source.frame_at(offset)
+        self._ask(number + 1, offset + _AHEAD_BYTES)
+        rest = memoryview(self._source.frame(number))[offset - self._source.start(number) :]
+        least = min(length, MAX_HEAD_BYTES)
+        return rest if len(rest) >= least else self._source.read(offset, least)
+
+    def _ask(self, first: int, end: int) -> None:
+        last = self._source.frame_at(min(end, self._source.size - 1))
+        for number in range(max(self._next, first), last + 1):
+            if _PAYLOAD_FRAME_BYTES not in (self._source.length(number - 1), self._source.length(number)):
+                self._pool.submit(self._source.frame, number)
         self._next = max(self._next, last + 1)
-        return source.read(offset, length)
 
 
 def _unpacked(packed: Snapshot, folder: Path | None) -> OpenFile | Unpacked | None:

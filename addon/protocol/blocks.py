@@ -11,7 +11,7 @@ The last block is ENDB. Nothing here opens a file: the bytes come from a Source.
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -81,6 +81,11 @@ double the time of a walk.
 """
 
 
+Look = Callable[[int, int], Buffer]
+"""From (offset, length) to as many of these bytes as are at hand, the smaller of `length` and MAX_HEAD_BYTES at least."""
+MAX_HEAD_BYTES = LARGE.head.size
+
+
 def parse_header(start: bytes) -> tuple[tuple[int, int], Layout]:
     """Return (version, layout) of an uncompressed file that begins with `start`: ((4, 3), LEGACY).
 
@@ -99,11 +104,13 @@ def parse_header(start: bytes) -> tuple[tuple[int, int], Layout]:
     raise NotABlend("This file is not a .blend: choose one that Blender saved.")
 
 
-def walk(source: Source) -> Iterator[Block]:
+def walk(source: Source, look: Look | None = None) -> Iterator[Block]:
     """Yield every block, ENDB as the last one: 25,000 in some 10 ms. A block that is yielded lies within the file.
 
-    Raises NotABlend, and TruncatedBlend where the blocks do not reach ENDB.
+    `look` is used to look for heads, by default `source.read`. Raises NotABlend, and TruncatedBlend where the blocks do
+    not reach ENDB.
     """
+    look = look or source.read
     size = source.size
     _, layout = parse_header(bytes(source.read(0, min(HEADER_BYTES, size))))
     unpack, head, length_at = layout.head.unpack_from, layout.head.size, layout.length_at
@@ -112,8 +119,8 @@ def walk(source: Source) -> Iterator[Block]:
     at = layout.first
     while (payload := at + head) <= size:
         if payload > end:
-            start, end = at, min(at + _WINDOW_BYTES, size)
-            window = source.read(start, end - start)
+            window = look(at, min(_WINDOW_BYTES, size - at))
+            start, end = at, at + len(window)
         fields = unpack(window, at - start)
         length = fields[length_at]
         if length < 0:

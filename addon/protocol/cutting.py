@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from .blocks import Source, walk
+from .blocks import Look, Source, walk
 from .digest import Buffer
 from .recipe import Extent
 
@@ -74,6 +74,8 @@ class Piece(NamedTuple):
     """Names it in this save and, as long as the data-block that it begins with is there, in the next."""
     extents: tuple[Extent, ...]
     """Where its bytes stand in the file, in their order."""
+    content: bytes = b""
+    """These bytes, from `parts`; an outline goes without."""
 
 
 @dataclass(frozen=True)
@@ -86,30 +88,32 @@ class Outline:
     payloads: tuple[Payload, ...]
     """In the file's order."""
 
-    @classmethod
-    def of(cls, parts: Sequence[Piece | Payload], size: int) -> "Outline":
-        """Return the outline that these parts of a file of `size` bytes make."""
-        payloads = tuple(part for part in parts if isinstance(part, Payload))
-        return cls(_runs(payloads, size), tuple(part for part in parts if isinstance(part, Piece)), payloads)
-
 
 def outline(source: Source) -> Outline:
     """Return where a .blend is to be cut. Raises NotABlend or TruncatedBlend."""
-    return Outline.of(list(parts(source)), source.size)
+    skeleton: list[Piece] = []
+    payloads: list[Payload] = []
+    for part in parts(source):
+        if isinstance(part, Piece):
+            skeleton.append(part._replace(content=b""))
+        else:
+            payloads.append(part)
+    return Outline(runs_between(payloads, source.size), tuple(skeleton), tuple(payloads))
 
 
-def parts(source: Source) -> Iterator[Piece | Payload]:
+def parts(source: Source, look: Look | None = None) -> Iterator[Piece | Payload]:
     """Yield the outline of a .blend part by part, as soon as the walk has passed it. Raises as `outline` does.
 
-    Who reads each part at once needs a compressed file decompressed only once.
+    So a compressed file is decompressed once: a piece, which may reach over many payloads, comes with its bytes, and a
+    payload is best read soon. `look` is as in `walk`.
     """
     large = _large_bytes(source.size)
-    skeleton = _Skeleton()
+    skeleton = _Skeleton(source)
     end = 0
     name = b""
     payloads: Counter[bytes] = Counter()
     """So many so far, by the data-block that they belong to."""
-    for code, offset, length in walk(source):
+    for code, offset, length in walk(source, look):
         begins = code[2:] == b"\0\0"
         if begins:
             name = _id_name(source, code, offset, length)
@@ -183,6 +187,16 @@ def plain_cuts(size: int) -> list[int]:
     return [PLAIN_BYTES] * whole + [rest] * bool(rest)
 
 
+def runs_between(payloads: Sequence[Payload], size: int) -> tuple[int, ...]:
+    """Return the runs of a file of `size` bytes that has these payloads, as `recipe.Recipe` wants them."""
+    runs: list[int] = []
+    end = 0
+    for offset, length, _ in payloads:
+        runs += (offset - end, length)
+        end = offset + length
+    return (*runs, size - end) if end < size or not runs else tuple(runs)
+
+
 def gather(source: Source, extents: Sequence[Extent]) -> Buffer:
     """Return the bytes of a chunk; they are not copied where they stand in one place."""
     if len(extents) == 1:
@@ -201,10 +215,13 @@ def _large_bytes(size: int) -> int:
 class _Skeleton:
     """The skeleton's chunk that is being measured."""
 
-    def __init__(self) -> None:
+    def __init__(self, source: Source) -> None:
+        self._source = source
         self._extents: list[Extent] = []
+        self._content: list[Buffer] = []
+        """The bytes of each of `_extents`."""
         self._length = 0
-        """Bytes in `_extents`."""
+        """Of both, bytes."""
         self._begin = 0
         """Where in the file the next extent begins."""
         self.full_at = PIECE_MAX_BYTES
@@ -225,15 +242,17 @@ class _Skeleton:
     def take(self, end: int, name: bytes) -> Piece:
         """End the chunk at `end`, and begin the next, which the data-block `name` is part of."""
         self._extend(end)
-        piece = Piece(self._length, self._key(), tuple(self._extents))
-        self._extents, self._length, self._begin, self._name = [], 0, end, name
+        piece = Piece(self._length, self._key(), tuple(self._extents), b"".join(self._content))
+        self._extents, self._content, self._length, self._begin, self._name = [], [], 0, end, name
         self.full_at = end + PIECE_MAX_BYTES
         return piece
 
     def _extend(self, end: int) -> None:
         if end > self._begin:
-            self._extents.append((self._begin, end - self._begin))
-            self._length += end - self._begin
+            length = end - self._begin
+            self._extents.append((self._begin, length))
+            self._content.append(self._source.read(self._begin, length))
+            self._length += length
 
     def _key(self) -> bytes:
         """Return the first data-block's name, counted for a long one's later chunks and for namesakes."""
@@ -251,12 +270,3 @@ def _id_name(source: Source, code: bytes, offset: int, length: int) -> bytes:
     start = bytes(source.read(offset, min(length, _NAME_AT[0] + _NAME_BYTES)))
     at = next((at for at in _NAME_AT if start.startswith(code[:2], at)), _NAME_AT[0])
     return start[at : at + _NAME_BYTES].partition(b"\0")[0]
-
-
-def _runs(payloads: Sequence[Payload], size: int) -> tuple[int, ...]:
-    runs: list[int] = []
-    end = 0
-    for offset, length, _ in payloads:
-        runs += (offset - end, length)
-        end = offset + length
-    return (*runs, size - end) if end < size or not runs else tuple(runs)

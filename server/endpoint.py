@@ -11,6 +11,7 @@ import zmq
 import zmq.asyncio
 
 from addon.protocol import codec
+from addon.protocol.digest import Buffer
 from addon.protocol.errors import ProtocolError, RemoteProtocolError
 from addon.protocol.limits import HEARTBEAT_S, MAX_MESSAGE_BYTES, SILENCE_S
 from addon.protocol.messages import ClientMessage, Hello, NodeMessage, Refusal, Refused
@@ -38,7 +39,7 @@ class Receiver(Protocol):
     def on_hello(self, session: Session) -> None:
         """A client has said hello."""
 
-    def on_message(self, session: Session, message: ClientMessage, payload: codec.Buffer) -> None:
+    def on_message(self, session: Session, message: ClientMessage, payload: Buffer) -> None:
         """A client has said something else. Raises ProtocolError for what makes no sense now."""
 
     def on_end(self, session: Session) -> None:
@@ -84,7 +85,7 @@ class Endpoint:
             self._socket.close()
             self._context.term()
 
-    def send(self, session: Session, message: NodeMessage, payload: codec.Buffer | None = None) -> bool:
+    def send(self, session: Session, message: NodeMessage, payload: Buffer | None = None) -> bool:
         """Queue a message; False when the client is gone, which ends the session."""
         sent = self._send(session.routing_id, message, payload)
         if not sent:
@@ -95,7 +96,7 @@ class Endpoint:
         """End the session of a client that has broken the protocol."""
         self._drop(session.routing_id, session, str(why))
 
-    def _send(self, routing_id: bytes, message: NodeMessage, payload: codec.Buffer | None = None) -> bool:
+    def _send(self, routing_id: bytes, message: NodeMessage, payload: Buffer | None = None) -> bool:
         frames = [routing_id, *codec.encode(message, payload)]
         # With NOBLOCK zmq.asyncio tries at once: the future is done, with the error if there was one.
         sent = cast("asyncio.Future[object]", self._socket.send_multipart(frames, zmq.NOBLOCK, copy=payload is None))
@@ -106,7 +107,7 @@ class Endpoint:
             return False
         raise error
 
-    def _receive(self, routing_id: bytes, frames: list[codec.Buffer]) -> None:
+    def _receive(self, routing_id: bytes, frames: list[Buffer]) -> None:
         session = self._sessions.get(routing_id)
         try:
             message, payload = codec.decode_from_client(frames)

@@ -9,8 +9,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from addon.protocol import codecs
-from addon.protocol.codec import Buffer
-from addon.protocol.digest import common_algorithm
+from addon.protocol.digest import Buffer, common_algorithm
 from addon.protocol.errors import RemoteProtocolError
 from addon.protocol.limits import MAX_UNACKNOWLEDGED
 from addon.protocol.messages import (

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from addon.protocol import bitmap, codecs
-from addon.protocol.codec import Buffer
+from addon.protocol.digest import Buffer
 from addon.protocol.errors import RemoteProtocolError
 from addon.protocol.limits import WINDOW_BYTES
 from addon.protocol.manifest import Manifest

@@ -13,6 +13,7 @@ import zmq.asyncio
 
 from ..protocol import codec
 from ..protocol.address import Address
+from ..protocol.digest import Buffer
 from ..protocol.errors import RemoteProtocolError
 from ..protocol.limits import HEARTBEAT_S, MAX_MESSAGE_BYTES, SILENCE_S
 from ..protocol.messages import ClientMessage, Hello, NodeMessage, Ping, Refusal, Refused, Welcome
@@ -25,7 +26,7 @@ DIAL_S = 2.0
 _ZMQ_HEARTBEAT_MS = 500
 
 
-Send = Callable[[ClientMessage, codec.Buffer | None], None]
+Send = Callable[[ClientMessage, Buffer | None], None]
 """Connection.send."""
 
 
@@ -53,7 +54,7 @@ class Connection:
     """One node at a time. `on_news` hears of states, `on_message` gets everything that comes after the welcome."""
 
     def __init__(
-        self, hello: Hello, on_news: Callable[[News], None], on_message: Callable[[NodeMessage, codec.Buffer], None]
+        self, hello: Hello, on_news: Callable[[News], None], on_message: Callable[[NodeMessage, Buffer], None]
     ) -> None:
         self._hello = hello
         self._on_news = on_news
@@ -88,7 +89,7 @@ class Connection:
         self._address, self._address_error = None, sentence
         self._address_changed.set()
 
-    def send(self, message: ClientMessage, payload: codec.Buffer | None = None) -> None:
+    def send(self, message: ClientMessage, payload: Buffer | None = None) -> None:
         """Queue a message. Without a connection it is dropped: whoever sends starts anew when there is one."""
         if self._socket is None or not (self.connected or isinstance(message, Hello)):
             return
@@ -156,7 +157,7 @@ class Connection:
             if self._news.state == State.REFUSED:
                 await asyncio.Event().wait()  # Until the artist changes something.
 
-    async def _receive(self) -> tuple[list[codec.Buffer] | None, bool]:
+    async def _receive(self) -> tuple[list[Buffer] | None, bool]:
         """The next message, or None when none came for a heartbeat's time; and whether the connection broke."""
         assert self._socket is not None and self._monitor is not None
         poller = zmq.asyncio.Poller()
@@ -170,7 +171,7 @@ class Connection:
             return None, True
         return None, False
 
-    def _handle(self, frames: list[codec.Buffer], address: Address) -> bool:
+    def _handle(self, frames: list[Buffer], address: Address) -> bool:
         """Take a message in; False when the connection has to be made anew."""
         try:
             message, payload = codec.decode_from_node(frames)

@@ -9,8 +9,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from ..protocol.codec import Buffer
-from ..protocol.digest import new_digest
+from ..protocol.digest import Buffer, new_digest
 from ..protocol.errors import ProtocolError
 from ..protocol.messages import Delivered, Grant, Output, Piece, Want
 from ..protocol.transfer import Incoming

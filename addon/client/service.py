@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..protocol.address import InvalidAddress, parse_address
-from ..protocol.codec import Buffer
-from ..protocol.digest import chunk_algorithms
+from ..protocol.digest import Buffer, chunk_algorithms
 from ..protocol.errors import InvalidFrames, ProtocolError
 from ..protocol.frame_range import parse_frames
 from ..protocol.messages import (

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..protocol import bitmap, codecs
 from ..protocol.blocks import Source
-from ..protocol.codec import Buffer
+from ..protocol.digest import Buffer
 from ..protocol.messages import (
     Codec,
     Grant,

@@ -15,7 +15,7 @@ import typing
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .digest import Buffer as Buffer
+from .digest import Buffer
 from .errors import LocalProtocolError, RemoteProtocolError
 from .limits import MAX_HEADER_BYTES
 from .messages import Chunks, ClientMessage, Message, Need, NodeMessage, Offer, Piece, Preview

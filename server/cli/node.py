@@ -46,7 +46,7 @@ Version = Annotated[bool, typer.Option("--version", help="Say the version and en
 
 
 @app.callback(invoke_without_command=True)
-def main(
+def main(  # noqa: PLR0913, PLR0917 - each is an option
     context: typer.Context,
     listen: Listen = DEFAULT_LISTEN,
     data: Data = DEFAULT_DATA,

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How jobs look in a terminal. Pure."""
 
+import time
 from collections.abc import Iterable
-from datetime import datetime
 
 import rich.table
 from rich.markup import escape
@@ -38,7 +38,7 @@ def job_table(jobs: Iterable[JobStatus]) -> rich.table.Table:
 def store_table(store: StoreStatus) -> rich.table.Table:
     """What a node keeps, a line for each kind."""
     table = rich.table.Table(box=None, show_header=False, pad_edge=False)
-    used = "" if store.last_use is None else f", last used {datetime.fromtimestamp(store.last_use):%Y-%m-%d %H:%M}"
+    used = "" if store.last_use is None else f", last used {_moment(store.last_use)}"
     rows = [
         ("Files", f"{store.files}{used}"),
         ("On the disk", f"{short_size(store.bytes)} of {short_size(store.limit)}"),
@@ -59,6 +59,10 @@ def short_size(count: int) -> str:
         if count >= scale:
             return f"{count / scale:.1f} {unit}"
     return f"{count} B"
+
+
+def _moment(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
 
 
 def short_time(seconds: float) -> str:

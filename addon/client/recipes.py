@@ -21,13 +21,13 @@ from .unpacked import LookAhead, Unpacked, open_source
 
 __all__ = ["Cuts", "KnownPayloads", "RecipeCache", "blend_recipe", "file_recipe", "plain_recipe"]
 
-_GROUP_BYTES = 2 << 20
-"""What a task hashes, in half a millisecond or more: to hand a task over costs 20 us."""
+_GROUP_BYTES = 1 << 20
+"""What a task hashes, in a quarter of a millisecond or more: to hand a task over costs 20 us."""
 _SEGMENT_BYTES = 1 << 20
 """What is read at once."""
-_THREADS = min(4, os.cpu_count() or 1)
-"""BLAKE3 takes in 4 GB/s a thread, and the artist's window needs the other cores."""
-_UNFINISHED = 3 * _THREADS
+_THREADS = min(3, os.cpu_count() or 1)
+"""BLAKE3 takes in 4 GB/s a thread, zstd gives out 1 GB/s; and the artist's window needs the other cores."""
+_UNFINISHED = 2 * _THREADS
 """Tasks at a time: so few that frames of a compressed file are still kept when their turn comes."""
 
 _Item = TypeVar("_Item")

@@ -33,11 +33,11 @@ from ..protocol.recipe import Extent
 from .errors import CannotRead
 from .snapshot import OpenFile, Snapshot
 
-KEPT_BYTES = 32 << 20
+KEPT_BYTES = 16 << 20
 """Of decompressed frames that are kept: what some threads look at and what they will look at next."""
 MAX_FRAME_BYTES = 8 << 20
 """Packed or unpacked. A larger frame is not Blender's, whose have up to 2 MiB (ZSTD_BUFFER_SIZE in writefile.cc)."""
-_AHEAD_BYTES = 6 << 20
+_AHEAD_BYTES = 4 << 20
 _PAYLOAD_FRAME_BYTES = 1 << 20
 """Into frames of so much Blender cuts a payload that is longer, the last one getting the rest (ZSTD_CHUNK_SIZE, mywrite
 in writefile.cc).

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
+import gc
+import os
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
 import pytest
 
 from addon.client import snapshot
-from addon.client.errors import CannotRead
+from addon.client.errors import CannotRead, SourceChanged
 from addon.client.snapshot import Snapshot
 
 
@@ -87,6 +90,38 @@ def test_saves_that_begin_and_end_between_two_looks_hide_nothing(
     monkeypatch.setattr(snapshot, "_open_shared", look)
     # THEN the file is found all the same
     assert Snapshot(path).read(0, 5) == b"third"
+
+
+def test_threads_read_at_once_and_each_its_part(tmp_path: Path) -> None:
+    path = tmp_path / "shot.blend"
+    content = b"".join(number.to_bytes(4, "little") for number in range(100_000))
+    path.write_bytes(content)
+    places = [place * 4 for place in range(0, 100_000, 7)]
+    with Snapshot(path) as taken, ThreadPoolExecutor(4) as pool:
+        for place, found in zip(places, pool.map(lambda place: taken.read(place, 8), places), strict=True):
+            assert found == content[place : place + 8]
+
+
+def test_a_file_that_is_cut_short_in_place_is_an_error_and_not_the_end(tmp_path: Path) -> None:
+    # GIVEN a file that is being read, by a program that writes over files instead of replacing them
+    path = tmp_path / "wood.png"
+    path.write_bytes(bytes(1 << 20))
+    with Snapshot(path) as taken:
+        # WHEN it is cut THEN what is left can be read, and the rest is said to be gone
+        os.truncate(path, 1000)
+        assert taken.read(0, 1000) == bytes(1000)
+        with pytest.raises(SourceChanged, match=r"wood\.png was changed"):
+            taken.read(0, 1 << 20)
+
+
+def test_a_snapshot_that_nobody_holds_is_closed(tmp_path: Path) -> None:
+    path = tmp_path / "shot.blend"
+    path.write_bytes(b"first")
+    taken = Snapshot(path)
+    file = taken._file
+    del taken
+    gc.collect()
+    assert file.closed
 
 
 @pytest.mark.parametrize(("make", "sentence"), [(None, "not there any more"), (b"", "is empty")])

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Opening a .blend: the scene to render, or the sentence why not, and what the artist should know about it."""
 
+import functools
 import itertools
 import os
 import re
@@ -8,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 
 import bpy
+from bpy.app.handlers import persistent
 
 from .failures import Failure, opening_failure
 from .references import library_reference, read_libraries, references
@@ -22,9 +24,8 @@ def open_scene(path: str, name: str | None, tree: str = "", roots: Sequence[str]
     `tree` is the folder of the job's mirror that the file lies in, `roots` the artist's folders there; without a tree
     the file's paths stay as they are.
     """
-    chatter = _captured(lambda: _open(path))
-    if tree:
-        remap(tree, list(roots))
+    lead = functools.partial(remap, tree, list(roots)) if tree else None
+    chatter = _captured(lambda: _open(path, lead))
     scene = bpy.context.window.scene if name is None else _local_scene(name)
     if scene is None:
         raise Failure(f'The file has no scene "{name}": choose one that it has, and save again.', fatal=True)
@@ -54,11 +55,28 @@ def _local_scene(name: str) -> bpy.types.Scene | None:
     return next((scene for scene in bpy.data.scenes if scene.name == name and scene.library is None), None)
 
 
-def _open(path: str) -> None:
+def _open(path: str, read: Callable[[], None] | None) -> None:
+    """Open a file. `read` is called when Blender has read it, but evaluated nothing: what it does not find then, a bake
+    of geometry nodes for one, it never looks for again.
+    """
+    errors: list[Exception] = []
+
+    def on_load(*_: object) -> None:
+        try:
+            if read is not None:
+                read()
+        except Exception as error:  # noqa: BLE001 - Blender would print it and go on; it is raised below
+            errors.append(error)
+
+    bpy.app.handlers.load_post.append(persistent(on_load))
     try:
         bpy.ops.wm.open_mainfile(filepath=path, load_ui=False, use_scripts=False)
     except RuntimeError as error:
         raise opening_failure(str(error), bpy.app.version_string) from None
+    finally:
+        bpy.app.handlers.load_post.remove(on_load)
+    if errors:
+        raise errors[0]
 
 
 def _captured(action: Callable[[], None]) -> str:

@@ -2,6 +2,7 @@
 import contextlib
 import dataclasses
 import json
+import re
 import typing
 
 import pytest
@@ -10,7 +11,22 @@ from hypothesis import strategies as st
 
 from addon.protocol import codec
 from addon.protocol.errors import LocalProtocolError, RemoteProtocolError
-from addon.protocol.messages import ClientMessage, Hello, JobSpec, NodeMessage, Piece, Preview, Submit, Want
+from addon.protocol.limits import MAX_CHUNK_BYTES, MAX_MANIFEST_BYTES
+from addon.protocol.messages import (
+    AskStore,
+    ChunkHead,
+    Chunks,
+    ClientMessage,
+    Codec,
+    Hello,
+    JobSpec,
+    Need,
+    NodeMessage,
+    Offer,
+    Piece,
+    Submit,
+    Want,
+)
 
 IDENTIFIER = st.text("0123456789abcdef", min_size=32, max_size=32)
 SPECIAL = {
@@ -18,20 +34,28 @@ SPECIAL = {
     "process": IDENTIFIER,
     "digest": IDENTIFIER,
     "job": IDENTIFIER,
+    "manifest": IDENTIFIER,
     "frames": st.just("1-4"),
-    "blend": st.just("shot.blend"),
     "name": st.just("a/b.png"),
     "offset": st.integers(0, 100),
     "limit": st.integers(100, 200),
-    "size": st.integers(1, 2**40),
+    "number": st.integers(0, 2**40),
+    "size": st.integers(1, 2 * MAX_CHUNK_BYTES),
+    "shrink_to": st.none() | st.integers(0, 2**60),
 }
+BASES = st.sampled_from(Codec).flatmap(
+    lambda codec: st.tuples(st.just(codec), IDENTIFIER if codec == Codec.PATCH else st.just(""))
+)
+"""A codec, and what it is a change of where it is one."""
 
 
 def messages_of(kind: type) -> st.SearchStrategy[typing.Any]:
     hints = typing.get_type_hints(kind)
-    return st.builds(
-        kind, **{field.name: value_of(field.name, hints[field.name]) for field in dataclasses.fields(kind)}
-    )
+    values = {field.name: value_of(field.name, hints[field.name]) for field in dataclasses.fields(kind)}
+    if "codec" not in values:
+        return st.builds(kind, **values)
+    del values["codec"], values["base"]
+    return BASES.flatmap(lambda pair: st.builds(kind, codec=st.just(pair[0]), base=st.just(pair[1]), **values))
 
 
 def value_of(name: str, hint: typing.Any) -> st.SearchStrategy[typing.Any]:
@@ -49,7 +73,7 @@ def value_of(name: str, hint: typing.Any) -> st.SearchStrategy[typing.Any]:
 
 
 def frames_of(message: typing.Any) -> list[codec.Buffer]:
-    return codec.encode(message, b"payload" if isinstance(message, Piece | Preview) else None)
+    return codec.encode(message, b"payload" if isinstance(message, codec.WITH_PAYLOAD) else None)
 
 
 @given(st.one_of([messages_of(kind) for kind in typing.get_args(ClientMessage)]))
@@ -102,6 +126,15 @@ def test_fields_of_a_newer_version_are_skipped() -> None:
     assert message.protocol == 9
 
 
+def offer(**wrong: object) -> bytes:
+    return json.dumps({"type": "offer", "manifest": "0" * 32, "size": 5, "codec": "raw", **wrong}).encode()
+
+
+def chunks(**wrong: object) -> bytes:
+    head = {"number": 0, "size": 5, "codec": "raw", **wrong}
+    return json.dumps({"type": "chunks", "manifest": "0" * 32, "chunks": [head]}).encode()
+
+
 @pytest.mark.parametrize(
     "header",
     [
@@ -111,20 +144,35 @@ def test_fields_of_a_newer_version_are_skipped() -> None:
         b'{"type":"welcome","protocol":1,"version":"","node":"","blenders":[]}',
         b'{"type":"hello","protocol":1,"version":"1","client":"short","process":"short","host":"h"}',
         b'{"type":"hello","protocol":NaN,"version":"1","client":"short","process":"short","host":"h"}',
+        b'{"type":"offer","manifest":"0","size":5,"codec":"raw"}',
+        offer(size=0),
+        offer(size=MAX_MANIFEST_BYTES + 1),
+        offer(codec="lzma"),
+        offer(codec="patch"),
+        offer(codec="patch", base="../x"),
+        offer(codec="zstd", base="0" * 32),
+        chunks(number=-1),
+        chunks(size=0),
+        chunks(size=2 * MAX_CHUNK_BYTES + 1),
+        chunks(codec="patch"),
+        chunks(size="5"),
+        b'{"type":"chunks","manifest":"00000000000000000000000000000000","chunks":{"number":0}}',
+        b'{"type":"withdraw","manifest":"../../etc/passwd"}',
+        b'{"type":"ask_store","shrink_to":-1}',
         b"[" * 5000,
     ],
 )
 def test_values_out_of_bounds_are_refused(header: bytes) -> None:
+    payload = [b"bytes"] if re.match(rb'\{"type": ?"(offer|chunks)"', header) else []
     with pytest.raises(RemoteProtocolError):
-        codec.decode_from_client([header])
+        codec.decode_from_client([header, *payload])
 
 
-def test_a_job_with_a_name_that_leaves_its_folder_is_refused() -> None:
-    fields = dataclasses.asdict(JobSpec("0" * 32, "t", "shot.blend", "1" * 32, 5, None, "1", "", 0.0))
-    for name in ("../shot.blend", "a/b.blend", "/etc/passwd", "NUL"):
-        header = json.dumps({"type": "submit", "spec": {**fields, "blend": name}}).encode()
-        with pytest.raises(RemoteProtocolError):
-            codec.decode_from_client([header])
+def test_values_within_bounds_are_not() -> None:
+    codec.decode_from_client([offer(), b"bytes"])
+    codec.decode_from_client([offer(size=MAX_MANIFEST_BYTES, codec="patch", base="1" * 32), b"bytes"])
+    codec.decode_from_client([chunks(), b"bytes"])
+    codec.decode_from_client([chunks(size=2 * MAX_CHUNK_BYTES, codec="patch", base="1" * 32), b"bytes"])
 
 
 def test_a_payload_goes_with_the_messages_that_have_one() -> None:
@@ -132,10 +180,23 @@ def test_a_payload_goes_with_the_messages_that_have_one() -> None:
         codec.encode(Want("x", 0, 1), b"bytes")
     with pytest.raises(LocalProtocolError):
         codec.encode(Piece("x", 0))
+    with pytest.raises(LocalProtocolError):
+        codec.encode(AskStore(), b"bytes")
+    for message in (Offer("0" * 32, 5, Codec.RAW), Chunks("0" * 32, (ChunkHead(0, 1, Codec.RAW),))):
+        with pytest.raises(RemoteProtocolError):
+            codec.decode_from_client(codec.encode(message, b"p")[:1])
     with pytest.raises(RemoteProtocolError):
-        codec.decode_from_client([codec.encode(Piece("x", 0), b"p")[0]])
+        codec.decode_from_node(codec.encode(Need("0" * 32, 1), b"p")[:1])
+
+
+def test_a_message_goes_one_way() -> None:
+    for frames in (codec.encode(Need("0" * 32, 1), b"p"), codec.encode(Piece("x", 0), b"p")):
+        with pytest.raises(RemoteProtocolError):
+            codec.decode_from_client(frames)
+    with pytest.raises(RemoteProtocolError):
+        codec.decode_from_node(codec.encode(Offer("0" * 32, 5, Codec.RAW), b"p"))
 
 
 def test_submit_carries_a_whole_job() -> None:
-    spec = JobSpec("0" * 32, "shot.blend", "shot.blend", "1" * 32, 5, "Scene", "1-10,20", "group", 1.5)
+    spec = JobSpec("0" * 32, "shot.blend", "1" * 32, "Scene", "1-10,20", "group", 1.5)
     assert codec.decode_from_client(codec.encode(Submit(spec)))[0] == Submit(spec)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Reads from Blender's memory what the node has to render. Never touches the .blend itself, however large it is."""
 
+import dataclasses
 import os
 from typing import Any
 
@@ -8,6 +9,7 @@ import bpy
 
 from ..protocol.paths import split_pattern
 from . import folders
+from .dependencies import dependencies
 from .preferences import RelayRenderPreferences
 from .shot import NotReady, Shot, frames_text
 
@@ -35,6 +37,7 @@ def collect(scene: bpy.types.Scene, settings: RelayRenderPreferences, *, animati
         frames=_frames(scene, animation=animation),
         folder=folder,
         targets=targets,
+        dependencies=[dataclasses.asdict(each) for each in dependencies()],
         warning=next(filter(None, map(folders.obstacle, targets.values())), ""),
     )
 

@@ -67,7 +67,7 @@ class Worker:
         return events
 
     def open(self, path: Path, scene: str | None = None) -> Event:
-        self.send(command="open", path=str(path), scene=scene)
+        self.send(command="open", path=str(path), scene=scene, tree="", roots=[])
         return self.until("opened", "failed")[-1]
 
     def render(self, frame: int, folder: Path) -> list[Event]:

@@ -29,7 +29,7 @@ class Session:
 
     def __init__(self, lines: Lines) -> None:
         self._lines = lines
-        self._opened: tuple[str, str | None] | None = None
+        self._opened: tuple[str, str | None, str, list[str]] | None = None
         self._encoding: bool | None = None
         self._frame: int | None = None
         self._told = 0.0  # seconds on the monotonic clock; 0: nothing yet of this command
@@ -47,7 +47,7 @@ class Session:
         try:
             match command["command"]:
                 case "open":
-                    self._open(command["path"], command["scene"])
+                    self._open(command["path"], command["scene"], command["tree"], command["roots"])
                 case "render":
                     self._render(command["frame"], Path(command["folder"]))
                 case "encode":
@@ -59,11 +59,11 @@ class Session:
         if "folder" in command:  # From here on the parent may do with it as it likes.
             self._lines.emit("closed", frame=self._frame)
 
-    def _open(self, path: str, name: str | None) -> None:
+    def _open(self, path: str, name: str | None, tree: str, roots: list[str]) -> None:
         self._opened = self._encoding = None
-        scene = open_scene(path, name)
+        scene = open_scene(path, name, tree, roots)
         device, notice = devices.prepare(scene)
-        self._opened = path, name
+        self._opened = path, name, tree, roots
         self._lines.emit(
             "opened",
             scene=scene.name,

@@ -97,11 +97,10 @@ class Folders:
 
     def keep_manifest(self, manifest: Manifest) -> None:
         """Write a manifest down; `sync_manifest` makes it last."""
-        path = self.manifests / manifest.digest
-        if not path.exists():
+        if self.packed_manifest(manifest.digest) is None:
             fresh = self.fresh(f"{manifest.digest}.{os.urandom(4).hex()}")
             fresh.write_bytes(manifest.packed)
-            fresh.replace(path)
+            fresh.replace(self.manifests / manifest.digest)
 
     def sync_manifest(self, digest: str) -> None:
         """Wait until a manifest is on disk for good."""

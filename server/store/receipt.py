@@ -64,7 +64,7 @@ class Receipt:
         self._owner = owner
         self._on_close = on_close
         self._parts: dict[str, Part] = {}
-        self._wanted: dict[int, list[tuple[Part, int]]] = {}
+        self._wanted: set[int] = set()
         self._open: dict[str, Part] = {}
         self._unflushed = 0
         self._drops = tools.index.drops
@@ -83,12 +83,12 @@ class Receipt:
             copied = self._tools.filler.fill(part, base if part.digest == self._blend else None)
             self._after_writing(part, copied)
             part.close()
-        self._wanted = self._places_wanted()
+        self._wanted = self._lacking()
 
     @property
     def missing(self) -> list[int]:
         """The chunks that must travel, by their numbers in the manifest."""
-        return list(self._wanted)
+        return sorted(self._wanted)
 
     @property
     def complete(self) -> bool:
@@ -108,10 +108,10 @@ class Receipt:
         """
         if not 0 <= number < len(self._manifest.chunks):
             raise RemoteProtocolError("A chunk that is not in the manifest.")
-        places = self._wanted.get(number)
-        if places is None:
+        if number not in self._wanted:
             return
         chunk = self._manifest.chunks[number]
+        places = self._places(chunk)
         known = self._tools.filler.chunk(base) if base else None
         if base and known is None:
             raise BaseMissing
@@ -119,10 +119,9 @@ class Receipt:
         if any(chunk_digest(name)(content) != chunk for name in {part.recipe.algorithm for part, _ in places}):
             raise RemoteProtocolError("A chunk with other bytes than its name says.")
         for part, at in places:
-            if not part.chunks[at]:
-                self._opened(part)
-                part.write(at, content)
-        del self._wanted[number]
+            self._opened(part)
+            part.write(at, content)
+        self._wanted.remove(number)
         for part in {part.digest: part for part, _ in places}.values():
             self._after_writing(part, len(content))
 
@@ -186,15 +185,21 @@ class Receipt:
         if needed > shutil.disk_usage(self._tools.folders.incoming).free:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    def _places_wanted(self) -> dict[int, list[tuple[Part, int]]]:
-        """The chunks that are missing, in order, and where each belongs."""
-        places: dict[bytes, list[tuple[Part, int]]] = {}
-        for part in self._parts.values():
-            for number in part.missing():
-                places.setdefault(part.recipe.id(number), []).append((part, number))
-        if not places:
-            return {}
-        return {number: places[chunk] for number, chunk in enumerate(self._manifest.chunks) if chunk in places}
+    def _lacking(self) -> set[int]:
+        """The chunks that some part lacks, by their numbers in the manifest."""
+        lacking = {part.recipe.id(number) for part in self._parts.values() for number in part.missing()}
+        if not lacking:
+            return set()
+        return {number for number, chunk in enumerate(self._manifest.chunks) if chunk in lacking}
+
+    def _places(self, chunk: bytes) -> list[tuple[Part, int]]:
+        """Where a chunk is lacking, each place once."""
+        places = {}
+        for file, number in self._manifest.places[chunk]:
+            part = self._parts.get(self._manifest.files[file].recipe.digest)
+            if part is not None and not part.chunks[number]:
+                places[part.digest, number] = part, number
+        return list(places.values())
 
     # Writing
 

@@ -90,9 +90,9 @@ def send(store: Store, save: Save, owner: str = ADA) -> list[bytes]:
     try:
         put(receipt, save, missing)
         receipt.finish()
+        check_stored(store, save)
     finally:
         receipt.close()
-    check_stored(store, save)
     return [save.manifest.chunks[number] for number in missing]
 
 

@@ -7,7 +7,9 @@ import random
 import shutil
 import stat
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,7 @@ from tests.server.store_kit import (
     Save,
     blocks,
     changed,
+    check_files,
     check_stored,
     chunk_names,
     put,
@@ -239,6 +242,42 @@ def test_two_owners_send_the_same_file_side_by_side(store: Store) -> None:
     ben.close()
     check_stored(store, save)
     assert list((store.file("").parent / "incoming").glob("*.part")) == []
+
+
+def test_many_threads_share_a_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # GIVEN artists whose files have much in common, and a node that tidies up all the time
+    monkeypatch.setattr(store_module, "TWIN_BYTES", 1)
+    store = Store(tmp_path / "store", 20_000)
+    done = threading.Event()
+
+    def saves(owner: str) -> list[Save]:
+        file, made = blocks(1), []
+        for number in range(15):
+            file = changed(file, number if number % 2 else 100 * len(owner) + number)
+            made.append(save_of(file, blocks(2), name=f"{owner}.blend"))
+            send(store, made[-1], owner)
+            store.prepare_twin(made[-1].manifest)
+        return made
+
+    def tidy() -> None:
+        while not done.is_set():
+            store.recover()
+            store.prune(set(), 20_000)
+            store.report()
+
+    # WHEN they all work at once
+    with ThreadPoolExecutor(5) as threads:
+        tidying = threads.submit(tidy)
+        working = [threads.submit(saves, owner) for owner in ("al", "ben", "cleo", "diana")]
+        try:
+            made = [save for each in working for save in each.result()]
+        finally:
+            done.set()
+        tidying.result()
+    # THEN each had all its files in the end, and none is wrong
+    check_files(tmp_path / "store", {digest: content for save in made for digest, content in save.contents.items()})
+    assert list((tmp_path / "store" / "incoming").glob("*.part")) == []
+    store.close()
 
 
 # Interrupted

@@ -30,7 +30,15 @@ instead of 17, and a save by a new process has seven times as much skeleton to c
 many chunks, and many are arrays of pointers: a new process costs 720 to 940 KB instead of 77 to 374.
 """
 _MAX_PAYLOADS = 1 << 18
-"""In larger files, so that the manifest stays small: a payload takes 36 bytes of it."""
+_LARGEST_BYTES = 256 << 10
+"""Where a file has room for more payloads than that, only longer ones are large: each takes 36 bytes of the manifest. But
+no longer ones than the second, for what is not large is part of one chunk of the skeleton.
+"""
+_THUMBNAIL = b"TEST"
+"""Code of the picture of the scene that a save from the window has, at most 256x256 pixels. It is left in the skeleton,
+since a chunk of that travels as its difference from the save before.
+"""
+_THUMBNAIL_BYTES = 8 + 256 * 256 * 4
 
 PIECE_MIN_BYTES = 8 << 10
 PIECE_MAX_BYTES = 64 << 10
@@ -119,7 +127,7 @@ def parts(source: Source, look: Look | None = None) -> Iterator[Piece | Payload]
             name = _id_name(source, code, offset, length)
         if end >= skeleton.full_at or (begins and skeleton.may_end(end, name)):
             yield skeleton.take(end, name)
-        if length >= large:
+        if length >= large and (code != _THUMBNAIL or length > _THUMBNAIL_BYTES):
             skeleton.skip(offset, length)
             yield Payload(offset, length, b"%b\0payload %d" % (name, payloads[name]))
             payloads[name] += 1
@@ -207,7 +215,7 @@ def gather(source: Source, extents: Sequence[Extent]) -> Buffer:
 def _large_bytes(size: int) -> int:
     """Length from which on a block is large: LARGE_BYTES, above 1 GiB of file a power of two more."""
     large = LARGE_BYTES
-    while large * _MAX_PAYLOADS < size:
+    while large * _MAX_PAYLOADS < size and large < _LARGEST_BYTES:
         large *= 2
     return large
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 import random
+import struct
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -23,7 +24,7 @@ from addon.protocol.cutting import (
     payload_cuts,
     plain_cuts,
 )
-from addon.protocol.limits import MAX_CHUNK_BYTES
+from addon.protocol.limits import MAX_CHUNK_BYTES, MAX_FILE_BYTES, MAX_MANIFEST_BYTES
 from addon.protocol.recipe import Extent
 from tests.protocol import blends
 from tests.protocol.blends import BLOCKS, HEADERS, TAILS, Block, blend, data, data_block, scene
@@ -136,10 +137,25 @@ def test_keys_are_names_wherever_a_version_has_them(pointers: int) -> None:
 
 
 def test_larger_files_have_larger_large_blocks() -> None:
-    # A manifest of at most 12 MiB must hold what there can be of them.
+    # GIVEN files of up to 64 GiB THEN a manifest of 12 MiB has room for all of their payloads
     assert cutting._large_bytes(1 << 30) == LARGE_BYTES
     assert cutting._large_bytes((1 << 30) + 1) == 2 * LARGE_BYTES
-    assert all((1 << bits) / cutting._large_bytes(1 << bits) * 36 < 12 << 20 for bits in range(12, 41))
+    assert all((1 << bits) / cutting._large_bytes(1 << bits) * 36 < MAX_MANIFEST_BYTES for bits in range(12, 37))
+    # GIVEN the largest file THEN a chunk of its skeleton is none too long
+    assert PIECE_MAX_BYTES + cutting._large_bytes(MAX_FILE_BYTES) + 32 <= MAX_CHUNK_BYTES
+
+
+def test_the_thumbnail_is_part_of_the_skeleton() -> None:
+    # GIVEN a save from the window, with the largest picture there is
+    thumbnail = Block(b"TEST", struct.pack("<ii", 256, 256) + random.Random(1).randbytes(256 * 256 * 4))
+    found = outline(Memory(blend([Block(b"REND", bytes(72)), thumbnail, data_block("OBCube"), data(10_000)])))
+    # THEN it is in the first chunk, which can be told from its counterpart in the save before
+    assert found.skeleton[0].key == b""
+    assert thumbnail.length < found.skeleton[0].length <= MAX_CHUNK_BYTES
+    assert [payload.length for payload in found.payloads] == [10_000]
+    # THEN what only claims to be one is not
+    fake = Block(b"TEST", bytes(2 << 20))
+    assert [payload.length for payload in outline(Memory(blend([fake]))).payloads] == [2 << 20]
 
 
 # Payloads

@@ -31,8 +31,8 @@ many chunks, and many are arrays of pointers: a new process costs 720 to 940 KB 
 """
 _MAX_PAYLOADS = 1 << 18
 _LARGEST_BYTES = 256 << 10
-"""Where a file has room for more payloads than that, only longer ones are large: each takes 36 bytes of the manifest. But
-no longer ones than the second, for what is not large is part of one chunk of the skeleton.
+"""Where a file has room for more payloads than that, only longer ones are large: each takes 36 bytes of the manifest.
+But no longer ones than the second, for what is not large is part of one chunk of the skeleton.
 """
 _THUMBNAIL = b"TEST"
 """Code of the picture of the scene that a save from the window has, at most 256x256 pixels. It is left in the skeleton,

@@ -14,6 +14,7 @@ import rich.console
 import rich.table
 
 from . import main as main_job
+from . import readme
 from .measures import Measure, report
 
 BENCHES: dict[str, Callable[[int], Iterable[Measure]]] = {"main": main_job.run}
@@ -37,7 +38,7 @@ def main() -> int:
     result = report(options.name, measures)
     _print_table(measures)
     if options.save:
-        print(f"Kept in {_save(result, options.rounds)}")
+        print(f"Kept in {_save(result, options.rounds)}, and quoted in {readme.README.name}")
     print(json.dumps(result))
     return 0
 
@@ -46,7 +47,11 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Without a name: list what can be measured.")
     parser.add_argument("name", nargs="?", choices=list(BENCHES))
     parser.add_argument("--rounds", type=int, default=5, help="how often each side runs (5); figures are medians")
-    parser.add_argument("--save", action="store_true", help="keep the result, with date and machine, in bench/results")
+    parser.add_argument(
+        "--save",
+        action="store_true",
+        help="keep the result, with date and machine, in bench/results, and have README.md quote it",
+    )
     return parser.parse_args()
 
 
@@ -76,7 +81,9 @@ def _save(result: dict[str, object], rounds: int) -> Path:
     path = RESULTS / f"{result['bench']}-{now:%Y%m%d-%H%M}.json"
     RESULTS.mkdir(exist_ok=True)
     about = {"date": f"{now:%Y-%m-%d %H:%M} UTC", "machine": _machine(), "rounds": rounds}
-    path.write_text(json.dumps(about | result, indent=2) + "\n", encoding="utf-8")
+    kept = about | result
+    path.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+    readme.write(kept, path)
     return path
 
 

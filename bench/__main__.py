@@ -15,7 +15,7 @@ import rich.console
 import rich.table
 
 from . import main as main_job
-from . import transfer
+from . import readme, transfer
 from .measures import Measure, report
 
 BENCHES: dict[str, Callable[[argparse.Namespace], Iterable[Measure]]] = {
@@ -53,7 +53,11 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Without a name: list what can be measured.")
     parser.add_argument("name", nargs="?", choices=list(BENCHES))
     parser.add_argument("--rounds", type=int, default=5, help="how often each side runs (5); figures are medians")
-    parser.add_argument("--save", action="store_true", help="keep the result, with date and machine, in bench/results")
+    parser.add_argument(
+        "--save",
+        action="store_true",
+        help="keep the result, with date and machine, in bench/results; of main, have README.md quote it",
+    )
     only = "transfer: only these parts (links, sessions, throughput, window, memory) or Blenders (4.3)"
     parser.add_argument("--only", nargs="+", default=[], metavar="WORD", help=only)
     parser.add_argument("--quick", action="store_true", help="transfer: everything small, to see whether it runs")
@@ -86,7 +90,10 @@ def _save(result: dict[str, object], rounds: int) -> Path:
     path = RESULTS / f"{result['bench']}-{now:%Y%m%d-%H%M}.json"
     RESULTS.mkdir(exist_ok=True)
     about = {"date": f"{now:%Y-%m-%d %H:%M} UTC", "machine": _machine(), "rounds": rounds}
-    path.write_text(json.dumps(about | result, indent=2) + "\n", encoding="utf-8")
+    kept = about | result
+    path.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+    if result["bench"] == "main":
+        readme.write(kept, path)
     return path
 
 

@@ -8,10 +8,11 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from server.blenders import Blender
 from tests.addon.scripted_client import wait_for
-from tests.e2e.panel import PREFERENCES, save, state
+from tests.e2e.panel import PREFERENCES, change, show_tab, state
 from tests.e2e.window import BlenderWindow, blender_window, virtual_screen
 from tests.system.harness import NodeProcess
 from tools import build_extension
@@ -31,24 +32,43 @@ def why_no_window() -> str:
 
 
 class SavingArtist:
-    """Somebody who presses Ctrl+S in Blender's window."""
+    """Somebody who presses Ctrl+S in Blender's window, with the panel before his eyes."""
 
-    def __init__(self, window: BlenderWindow) -> None:
+    def __init__(self, window: BlenderWindow, folder: Path) -> None:
         self._window = window
+        self._bells = (folder / f"over{number}" for number in itertools.count())
 
     def save(self) -> Marks:
         """Change something, press Ctrl+S, wait for the thumbnail; return what the stopwatch noted from the save on."""
-        self._read()
-        save(self._window)
-        marks: Marks = {}
-        wait_for(lambda: _merge(marks, self._read()).get("thumbnail"), "the thumbnail", TIMEOUT_S)
+        marks = self._save("")
         wait_for(lambda: set(state(self._window)["jobs"].values()) == {"done"}, "the job to be done", TIMEOUT_S)
-        return _merge(marks, self._read())
+        return marks
 
-    def _read(self) -> list[tuple[str, float, float]]:
-        """Return the marks noted since the last time."""
-        code = "import builtins; answer = list(builtins.relay_marks); builtins.relay_marks.clear()"
-        return [(what, began, ended) for what, began, ended in self._window.run(code)]
+    def save_unheard(self, seconds: float) -> Marks:
+        """The same without the extension hearing of it; return what was noted until `seconds` after the writing."""
+        self._stopwatch("listen(on=False)")
+        marks = self._save(f", seconds={seconds}")
+        self._stopwatch("listen(on=True)")
+        return marks
+
+    def _save(self, when: str) -> Marks:
+        change(self._window)
+        bell = next(self._bells)
+        self._stopwatch(f"ring({str(bell)!r}{when})")
+        self._stopwatch("take()")
+        self._window.key("ctrl+s")
+        wait_for(bell.exists, "the save to be over", TIMEOUT_S)
+        marks: Marks = {}
+        for what, began, ended in self._stopwatch("take()"):
+            marks.setdefault(what, []).append((began, ended))
+        return marks
+
+    def start_heartbeat(self) -> None:
+        """Have the stopwatch note when the main thread is held up. That keeps Blender busy: not by default."""
+        self._stopwatch("start_heartbeat()")
+
+    def _stopwatch(self, call: str) -> Any:
+        return self._window.run(f"import builtins; answer = builtins.relay_stopwatch.{call}")
 
 
 @contextmanager
@@ -60,8 +80,9 @@ def saving_artist(blender: Blender, node: NodeProcess, blend: Path, folder: Path
         with blender_window(blender.source, folder / "window", environment, "--online-mode", str(blend)) as window:
             window.run(f"{PREFERENCES}.node_address = {node.address!r}")
             wait_for(lambda: state(window)["connection"] == "connected", "the connection")
+            show_tab(window)
             window.run(STOPWATCH.read_text(encoding="utf-8"))
-            yield SavingArtist(window)
+            yield SavingArtist(window, folder)
 
 
 def _installed(blender: Blender, folder: Path) -> Path:
@@ -75,9 +96,3 @@ def _installed(blender: Blender, folder: Path) -> Path:
     environment = {**os.environ, "BLENDER_USER_RESOURCES": str(resources)}
     subprocess.run([*command, str(extension)], env=environment, check=True, stdout=subprocess.DEVNULL)
     return resources
-
-
-def _merge(marks: Marks, noted: list[tuple[str, float, float]]) -> Marks:
-    for what, group in itertools.groupby(sorted(noted), key=lambda mark: mark[0]):
-        marks.setdefault(what, []).extend((began, ended) for _, began, ended in group)
-    return marks

@@ -3,11 +3,13 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
-from bench.main import FIGURES
+from bench import readme
+from bench.main import FIGURES, calls_after_save, gap_in_save_post
 from bench.measures import Measure, report
 
 ROOT = Path(__file__).parents[1]
@@ -46,6 +48,26 @@ def test_a_ratio_is_the_median_of_the_rounds_ratios() -> None:
     assert figure.detail == "9.000 s against 2.000 s, medians of 3 rounds"
 
 
+def test_a_gap_in_save_post_lasts_until_the_next_beat_whatever_fills_it() -> None:
+    # GIVEN a save that was written at second 10, a handler of 1 ms, the next beat 3 ms later, and drawing after it
+    heard = {
+        "save_post": [(10.0, 10.0)], "handler": [(10.0, 10.001)], "left": [(12.0, 12.0), (13.0, 13.0)],
+        "gap": [(8.0, 8.5), (9.0, 10.004), (10.1, 10.4), (12.5, 13.5)],
+        "poll": [(9.9, 9.99), (10.5, 10.502), (12.1, 12.2)], "draw": [(10.2, 10.203), (12.6, 12.7)],
+    }  # fmt: skip
+    # AND the same without the extension, where the beat came after 1 ms
+    alone = {"save_post": [(20.0, 20.0)], "gap": [(19.0, 20.001), (20.1, 20.3), (22.5, 23.5)]}
+    # WHEN they are evaluated
+    gap, calls = gap_in_save_post([heard], [alone]), calls_after_save([heard], [alone])
+    # THEN the writing does not count, nor what came after the next beat, and the difference is said
+    assert gap.value == 4.0
+    assert "pairs' differences 3.0 ms; the extension's handler itself 1.0 ms" in gap.detail
+    # AND of the calls after it those count that began before the file had left, beside all that held the window up then
+    assert calls.value == 3.0
+    assert "polls 2.0 ms, of the panel's drawing 3.0 ms; the file left within 2.0 s" in calls.detail
+    assert "300 ms, without the extension 200 ms" in calls.detail
+
+
 def test_where_nothing_can_be_measured_every_figure_says_why() -> None:
     # GIVEN no Blender
     # WHEN the bench runs
@@ -54,6 +76,23 @@ def test_where_nothing_can_be_measured_every_figure_says_why() -> None:
     assert [measure["name"] for measure in told["measures"]] == [figure.name for figure in FIGURES]
     assert all(measure["value"] is measure["holds"] is None for measure in told["measures"])
     assert all("RELAY_TEST_BLENDERS" in measure["why"] for measure in told["measures"])
+
+
+def test_the_readme_quotes_the_run_that_it_names(tmp_path: Path) -> None:
+    # GIVEN README.md, and the result that its figures link to
+    quoted = readme.README.read_text("utf-8")
+    block = quoted.partition(readme.BEGIN)[2].partition(readme.END)[0]
+    (link,) = re.findall(r"\[the run\]\((.*?)\)", block)
+    # WHEN the figures are written from it into a README that says something else
+    other = tmp_path / "README.md"
+    other.write_text(quoted.replace(block, "| other | figures |\n"), "utf-8")
+    readme.write(json.loads((ROOT / link).read_text("utf-8")), tmp_path / link, other)
+    # THEN that is what stands there
+    assert other.read_text("utf-8") == quoted
+
+
+def test_the_readme_has_words_for_every_figure() -> None:
+    assert set(readme.ROWS) == {figure.name for figure in FIGURES}
 
 
 def test_without_a_name_the_benches_are_listed() -> None:

@@ -2,6 +2,7 @@
 """Work that goes on beside the loop's callbacks, held until it ends and never failing unseen."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
@@ -43,7 +44,9 @@ async def in_thread(function: Callable[P, T], *arguments: P.args, **more: P.kwar
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
-        await asyncio.wait({work})
+        while not work.done():
+            with contextlib.suppress(asyncio.CancelledError):  # Once more, by a node that ends: the thread goes on.
+                await asyncio.wait({work})
         if not work.cancelled():
             work.exception()  # Seen: whoever cancelled does not want to know.
         raise

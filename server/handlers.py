@@ -86,8 +86,6 @@ class Handlers:
             AskStore: self._on_ask_store,
         }
         self._background = Background()
-        self._in_thread: set[tuple[str, str]] = set()
-        """Client and digest of the uploads that a thread reads or puts in their place now."""
         self._changed: dict[str, Job] = {}
         self._news_timer: asyncio.Handle | None = None
 
@@ -168,10 +166,10 @@ class Handlers:
     # Jobs
 
     def _on_submit(self, session: Session, message: Submit, _: Buffer) -> None:
-        self._answer(session, message.spec.job, self._submit(session, message.spec))
+        upload = session.uploads.get(message.spec.manifest)
+        self._answer(session, message.spec.job, self._submit(session, message.spec, upload))
 
-    async def _submit(self, session: Session, spec: JobSpec) -> None:
-        upload = session.uploads.get(spec.manifest)
+    async def _submit(self, session: Session, spec: JobSpec, upload: Upload | None) -> None:
         if upload is not None:
             await upload.ended.wait()
             if not upload.stored:
@@ -309,7 +307,11 @@ class Handlers:
                 self._refuse(session, RequestRefused(Refusal.INTERNAL, INTERNAL_ERROR), about)
                 raise
 
-        return self._background.start(see_to_it())
+        task = self._background.start(see_to_it())
+        task.add_done_callback(
+            lambda _: work.close()
+        )  # It never began if the task was cancelled before its first step.
+        return task
 
     def _refuse(self, session: Session, error: RequestRefused, about: str) -> None:
         log.warning("%s: refused %s: %s", session.name, about[:8], error)

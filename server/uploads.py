@@ -6,10 +6,11 @@ the disk or decodes runs in a thread. The client keeps to a credit in bytes, whi
 """
 
 import asyncio
-import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from addon.protocol import bitmap, codecs
 from addon.protocol.digest import Buffer
@@ -22,8 +23,6 @@ from .background import in_thread
 from .disk import refusal
 from .errors import RequestRefused
 from .store import FileBusy, Receipt, Store
-
-log = logging.getLogger(__name__)
 
 Say = Callable[[NodeMessage, bytes | None], object]
 """Sends a message, and its payload if it has one, to the client whose upload it is."""
@@ -53,6 +52,7 @@ class Upload:
     def stop(self, withdrawn: bool = False) -> None:
         """End it: by the client's wish, or because the client is gone."""
         self.withdrawn = withdrawn
+        self.ended.set()  # A task that is cancelled before its first step does nothing at all.
         if self.task is not None:
             self.task.cancel()
 
@@ -66,6 +66,9 @@ class Uploads:
         self._folder = folder
         self._turn = asyncio.Condition()
         self._ended = 0
+        self._beginning: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        """By artist. Else, of two saves that share two files, each could get hold of one and give way to the other:
+        both would wait for an end that never comes."""
 
     async def receive(self, upload: Upload, owner: str, offer: Offer, payload: Buffer, say: Say) -> None:
         """See one offer through. Raises RequestRefused; RemoteProtocolError for a client that breaks the protocol."""
@@ -73,12 +76,9 @@ class Uploads:
         try:
             manifest = await in_thread(self._manifest, offer, payload)
             size = manifest.size
-            receipt = await self._begin(manifest, owner)
-            try:
+            async with self._receipt(upload, manifest, owner) as receipt:
                 await self._fill(upload, receipt, manifest, say)
                 await in_thread(receipt.finish)
-            finally:
-                await in_thread(receipt.abandon if upload.withdrawn else receipt.close)
             upload.stored = True
             say(Stored(manifest.digest), None)
         except OSError as error:
@@ -102,15 +102,23 @@ class Uploads:
             raise RemoteProtocolError("A manifest that is not what it was said to be.")
         return manifest
 
-    async def _begin(self, manifest: Manifest, owner: str) -> Receipt:
+    @asynccontextmanager
+    async def _receipt(self, upload: Upload, manifest: Manifest, owner: str) -> AsyncIterator[Receipt]:
         """Open the store for these files, after every other program of this artist that is sending one of them."""
-        while True:
-            ended = self._ended
-            try:
-                return await in_thread(self._store.begin, manifest, owner)
-            except FileBusy:
-                async with self._turn:
-                    await self._turn.wait_for(lambda ended=ended: self._ended != ended)  # type: ignore[misc]
+        opened: list[Receipt] = []  # Filled by the thread: it has to be closed also if we are cancelled meanwhile.
+        try:
+            while not opened:
+                ended = self._ended
+                try:
+                    async with self._beginning.setdefault(owner, asyncio.Lock()):
+                        await in_thread(lambda: opened.append(self._store.begin(manifest, owner)))
+                except FileBusy:
+                    async with self._turn:
+                        await self._turn.wait_for(lambda ended=ended: self._ended != ended)  # type: ignore[misc]
+            yield opened[0]
+        finally:
+            for receipt in opened:
+                await in_thread(receipt.abandon if upload.withdrawn else receipt.close)
 
     async def _fill(self, upload: Upload, receipt: Receipt, manifest: Manifest, say: Say) -> None:
         if receipt.complete:

@@ -25,6 +25,7 @@ SHOTS = FILM / "shots"
 BLEND = SHOTS / "shot.blend"
 VERSION = bpy.app.version
 IS_PROGRAM = bool(bpy.app.binary_path)
+BUILT_WITH: Any = bpy.app.build_options
 
 COLUMNS = 8
 FIELD_PIXELS = 12
@@ -72,7 +73,10 @@ def png(path: Path, rgb: tuple[float, float, float], field: int | None = None) -
     head = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"".join(rows))) + chunk(b"IEND", b"")
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", head)
+        + chunk(b"IDAT", zlib.compress(b"".join(rows)))
+        + chunk(b"IEND", b"")
     )
     return path
 
@@ -478,7 +482,7 @@ def strip_movie(field: int) -> tuple[list[Path], str]:
 
 @builder(None)
 def strip_sound(_field: int) -> tuple[list[Path], str]:
-    if not bpy.app.build_options.audaspace:
+    if not BUILT_WITH.audaspace:
         raise Skip("this Blender was built without sound")
     path = wav(FILM / "sound" / "beep.wav")
     sound = strips(bpy.data.scenes["Edit"]).new_sound("beep", str(path), 4, 1).sound
@@ -552,7 +556,7 @@ def alembic_sequence(field: int) -> tuple[list[Path], str]:
 
 
 def _alembic_file(path: Path, name: str, field: int, lift: float = 0) -> None:
-    if not bpy.app.build_options.alembic:
+    if not BUILT_WITH.alembic:
         raise Skip("this Blender was built without Alembic")
     item = plane(name, field, at=(centre(field)[0] + lift, centre(field)[1]))
     with acting_on(item):
@@ -562,7 +566,7 @@ def _alembic_file(path: Path, name: str, field: int, lift: float = 0) -> None:
 
 @builder("Shot")
 def usd(field: int) -> tuple[list[Path], str]:
-    if not bpy.app.build_options.usd:
+    if not BUILT_WITH.usd:
         raise Skip("this Blender was built without USD")
     path = FILM / "cache" / "rock.usdc"
     item = plane("Rock", field)
@@ -833,7 +837,7 @@ def ies_profile(field: int) -> tuple[list[Path], str]:
     return [path], 'Point light "Spot"'
 
 
-@builder("Shot" if bpy.app.build_options.cycles_osl else None)
+@builder("Shot" if BUILT_WITH.cycles_osl else None)
 def osl_script(field: int) -> tuple[list[Path], str]:
     path = FILM / "shaders" / "paint.osl"
     path.parent.mkdir()
@@ -845,8 +849,8 @@ def osl_script(field: int) -> tuple[list[Path], str]:
     node = material.node_tree.nodes.new("ShaderNodeScript")
     node.mode, node.filepath = "EXTERNAL", relative(path)
     paths = [path]
-    if bpy.app.build_options.cycles_osl:  # Else Cycles takes the node for black.
-        import _cycles  # noqa: PLC0415 - only there with the render engine
+    if BUILT_WITH.cycles_osl:  # Else Cycles takes the node for black.
+        import _cycles  # type: ignore[import-not-found]  # noqa: PLC0415 - only there with the render engine
 
         bpy.context.scene.cycles.shading_system = True
         paths.append(path.with_suffix(".oso"))
@@ -947,12 +951,17 @@ def library_elsewhere_texture(_field: int) -> tuple[list[Path], str]:
 
 
 def _instance(name: str, field: int, *, is_relative: bool) -> None:
-    with bpy.data.libraries.load(str(LIBRARIES[name]), link=True, relative=is_relative) as (_, wanted):
-        wanted.collections = [name]
+    link(name, is_relative=is_relative)
     item = bpy.data.objects.new(f"{name} instance", None)
     item.instance_type, item.instance_collection = "COLLECTION", bpy.data.collections[name]
     item.location = (field % COLUMNS, field // COLUMNS, 0)
     bpy.context.scene.collection.objects.link(item)
+
+
+def link(name: str, *, is_relative: bool) -> None:
+    libraries: Any = bpy.data.libraries
+    with libraries.load(str(LIBRARIES[name]), link=True, relative=is_relative) as (_, wanted):
+        wanted.collections = [name]
 
 
 def make_libraries() -> None:
@@ -972,8 +981,7 @@ def make_libraries() -> None:
         bpy.context.scene.collection.objects.unlink(item)
         if name == "props":
             item.scale.x = 0.5
-            with bpy.data.libraries.load(str(LIBRARIES["parts"]), link=True, relative=True) as (_, wanted):
-                wanted.collections = ["parts"]
+            link("parts", is_relative=True)
             part = bpy.data.objects.new("part", None)
             part.instance_type, part.instance_collection = "COLLECTION", bpy.data.collections["parts"]
             part.scale.x, part.location.x = 0.5, 0.5

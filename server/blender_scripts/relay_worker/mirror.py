@@ -47,7 +47,7 @@ class Mirror:
 
         One below no root gets a place where nothing is: the tree has no folder that is not called by a number.
         """
-        wanted = _slashes(path)
+        wanted = _slashes(path) if self.is_windows else path.replace("\\", "_")  # no such name is ever sent
         for index in sorted(range(len(self._roots)), key=lambda index: -len(self._roots[index])):
             root = self._roots[index]
             if self._same(wanted[: len(root) + 1].rstrip("/"), root):

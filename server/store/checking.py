@@ -111,7 +111,7 @@ class Checker:
             if self._is_as_noted(name):
                 return True  # Another thread was quicker.
             try:
-                found = verified(path, recipe, stop)
+                found = verified(path, recipe, partial=False, stop=stop)
             except FileNotFoundError:
                 return False
             if found.complete(recipe):
@@ -123,8 +123,9 @@ class Checker:
             log.warning("%s is damaged: %d of its %d chunks are good", name, len(found.good), len(recipe))
             part = self._folders.part(digest, NOBODY)
             path.replace(part)
-            left = NewFile(self._folders.name(part), State.PARTIAL, found.stamp, recipe, found.good)
-            self._index.add_all([left], gone=[name])
+            if (row := self._index.file(name)) is not None:
+                self._index.drop([], [row])
+            self._index.add_all([NewFile(self._folders.name(part), State.PARTIAL, found.stamp, recipe, found.good)])
             return False
 
     def _examine_part(self, name: str, recipe: Recipe, stop: Callable[[], bool]) -> None:
@@ -132,7 +133,7 @@ class Checker:
             if not mine or self._is_as_noted(name):
                 return
             try:
-                found = verified(self._folders.path(name), recipe, stop)
+                found = verified(self._folders.path(name), recipe, partial=True, stop=stop)
             except FileNotFoundError:
                 return
             log.info("%s: %d of %d chunks have arrived", name, len(found.good), len(recipe))

@@ -26,6 +26,10 @@ _CANDIDATES = 4
 """How many spare copies are looked at: a recipe of 5,000 chunks takes 5 ms to compare."""
 
 
+_REMEMBERED = 100
+"""Parts: of a job with thousands of files few are half there when the link breaks."""
+
+
 class Base(NamedTuple):
     """A file that another can be made of."""
 
@@ -48,6 +52,8 @@ class Filler:
     def remember(self, part: Part, stamp: Stamp) -> None:
         """A part is left for later: what is in it need not be read again as long as this process runs."""
         self._remembered[part.name] = stamp, bytes(part.chunks)
+        while len(self._remembered) > _REMEMBERED:
+            self._remembered.pop(next(iter(self._remembered)), None)
 
     def resume(self, part: Part) -> bool:
         """Find out what is here of a part; False if nothing."""
@@ -58,7 +64,7 @@ class Filler:
         if remembered is not None and remembered[0] == stamp:
             part.mark((number for number, has in enumerate(remembered[1]) if has), Has.OWN)
         else:
-            part.mark(verified(part.path, part.recipe).good, Has.OWN)
+            part.mark(verified(part.path, part.recipe, partial=True).good, Has.OWN)
         part.file()  # Which gives it its size: a kill may have come before that.
         return True
 
@@ -70,11 +76,13 @@ class Filler:
             fixed = plan.in_place(part.recipe, base.recipe, base.pairs) if base is not None else []
             if base is None or not _worthwhile(part.recipe, fixed) or not self._take(candidate, part):
                 continue
+            part.file()  # Which gives it its size.
             original = self._index.file(f"files/{candidate.digest}")
-            noted = original is not None and original.state == State.COMPLETE
-            part.file()
-            part.mark(fixed, Has.SHARED if noted else Has.OWN)
-            return base._replace(row=original) if original is not None and noted else None
+            if original is None or copying.stamp(self._folders.path(original.name)) != original.stamp:
+                part.mark(fixed, Has.OWN)
+                return None
+            part.mark(fixed, Has.SHARED)
+            return base._replace(row=original)
         return None if latest is None else self._compare(part.recipe, latest)
 
     def _compare(self, new: Recipe, row: FileRow) -> Base | None:

@@ -44,9 +44,7 @@ class Folders:
         return self.files / digest
 
     def part(self, digest: str, owner: str) -> Path:
-        """Where an artist's file on its way in lies. Raises ValueError for an owner that cannot be part of a name."""
-        if not _OWNER.match(owner):
-            raise ValueError(f"{owner[:80]!r} is no name of an owner")
+        """Where an artist's file on its way in lies, or would."""
         return self.incoming / f"{digest}.{owner}.part"
 
     def twin(self, digest: str) -> Path:
@@ -113,8 +111,15 @@ class Folders:
 
     def kept_manifests(self) -> Iterator[str]:
         """Yield the manifests' digests, the oldest first."""
-        found = [(entry.stat().st_mtime_ns, entry.name) for entry in os.scandir(self.manifests)]
-        return (name for _, name in sorted(found) if _DIGEST.match(name))
+        stamps = [(copying.stamp(Path(entry.path)), entry.name) for entry in os.scandir(self.manifests)]
+        found = [(stamp[1], name) for stamp, name in stamps if stamp is not None and _DIGEST.match(name)]
+        return (name for _, name in sorted(found))
+
+
+def check_owner(owner: str) -> None:
+    """Raises ValueError for an owner that cannot be part of a file's name."""
+    if not _OWNER.match(owner):
+        raise ValueError(f"{owner[:80]!r} is no name of an owner")
 
 
 def digest_in(name: str) -> str:

@@ -346,12 +346,12 @@ class Index:
         gone = [(row.id,) for row in files]
         moved = self._rehome(orphans, {row.id for row in files})
         left = [(key, orphan.file) for key, orphan in orphans.items()]
-        self.drops += 1
         with self._transaction() as db:  # With the old file: another may have brought the chunk meanwhile.
             db.executemany("UPDATE chunks SET file=?, number=? WHERE id=? AND file=?", moved)
             db.executemany("DELETE FROM chunks WHERE id=? AND file=?", left)
             db.executemany("DELETE FROM files WHERE id=?", gone)
             db.executemany("DELETE FROM manifests WHERE digest=?", [(digest,) for digest in manifests])
+        self.drops += 1  # Now: who has counted before may have found what is gone.
 
     def _found_in(self, row: FileRow) -> dict[int, "_Orphan"]:
         """The chunks that would be nowhere without this file, by their keys."""

@@ -35,14 +35,16 @@ class Part:
         """For each chunk what is here of it: Has."""
         self.lacking = len(recipe)
         """How many chunks it lacks."""
+        self.known = False
+        """Whether it has been found out what is here of it."""
         self.spoiled = False
         """The disk has failed to take what was written: what a read gives now may be in memory alone."""
         self._file: FileIO | None = None
 
     @property
     def name(self) -> str:
-        """The part's name in its folder."""
-        return self.path.name
+        """The part's name in the store."""
+        return f"{self.path.parent.name}/{self.path.name}"
 
     @property
     def digest(self) -> str:
@@ -103,14 +105,11 @@ class Part:
             at += length
         self.mark([number], has)
 
-    def close(self) -> Stamp | None:
-        """Let go of the file. Returns its stamp, None if it was not open."""
-        if self._file is None:
-            return None
-        file, self._file = self._file, None
-        found = copying.stamp_of_open(file)
-        file.close()
-        return found
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
 
 class Reader:
@@ -160,8 +159,11 @@ def never() -> bool:
     return False
 
 
-def verified(path: Path, recipe: Recipe, stop: Callable[[], bool] = never) -> Verified:
-    """Read all that was ever written to a file. Raises Stopped when `stop` says so, or OSError."""
+def verified(path: Path, recipe: Recipe, partial: bool, stop: Callable[[], bool] = never) -> Verified:
+    """Read a file; `partial`: only what was ever written to it. Raises Stopped when `stop` says so, or OSError.
+
+    Some file systems make a hole of zeros, too: a chunk of those is found in a file that is not partial.
+    """
     with FileIO(path) as file:
         reader = Reader(file, recipe)
         found = copying.stamp_of_open(file)
@@ -169,6 +171,7 @@ def verified(path: Path, recipe: Recipe, stop: Callable[[], bool] = never) -> Ve
         for number in range(len(recipe)):
             if stop():
                 raise Stopped
-            if not copying.is_hole(file, recipe.extents(number)[0]) and reader.read_verified(number) is not None:
+            hole = partial and copying.is_hole(file, recipe.extents(number)[0])
+            if not hole and reader.read_verified(number) is not None:
                 good.append(number)
     return Verified(found, good)

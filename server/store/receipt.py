@@ -106,6 +106,8 @@ class Receipt:
 
         Raises RemoteProtocolError for a wrong one, BaseMissing, or OSError for a full disk.
         """
+        if self._closed:
+            raise LocalProtocolError("A chunk was put into a receipt that is closed.")
         if not 0 <= number < len(self._manifest.chunks):
             raise RemoteProtocolError("A chunk that is not in the manifest.")
         if number not in self._wanted:
@@ -137,9 +139,11 @@ class Receipt:
 
     def abandon(self) -> None:
         """The rest will not come: what has arrived waits for the next save, and is the first to be evicted."""
-        if not self._closed:
-            self._tools.index.progress(self._manifest.digest, Phase.WITHDRAWN)
-        self.close()
+        try:
+            if not self._closed:
+                self._tools.index.progress(self._manifest.digest, Phase.WITHDRAWN)
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Let go of everything; what has arrived waits for the next attempt. May be called again."""
@@ -175,7 +179,9 @@ class Receipt:
         """Go on with what there is of the parts. Returns the save before, as far as the .blend is new."""
         base = None
         for part in self._parts.values():
-            if not self._tools.filler.resume(part) and part.digest == self._blend:
+            resumed = self._tools.filler.resume(part)
+            part.known = True
+            if not resumed and part.digest == self._blend:
                 base = self._tools.filler.take_over(part, self._owner, origin(self._manifest))
         return base
 
@@ -236,7 +242,7 @@ class Receipt:
             here = self._tools.checker.noted(part.digest for part in parts)  # Another artist may have sent the same.
             rows = [self._rename(part, name) for name, part in by_name.items() if part.digest not in here]
             copying.sync_folder(folders.files)
-            self._tools.index.add_all(rows, gone=[folders.name(part.path) for part in parts])
+            self._tools.index.add_all(rows, gone=[part.name for part in parts])
         for part in parts:
             part.path.unlink(missing_ok=True)
 
@@ -256,15 +262,14 @@ class Receipt:
     def _leave(self) -> None:
         """Note what is left of the parts, for whoever comes next; after a kill the next start finds it by reading."""
         left, gone = [], []
-        for part in self._parts.values():
+        for part in [part for part in self._parts.values() if part.known]:
             part.close()
-            name = self._tools.folders.name(part.path)
             if part.spoiled or part.lacking == len(part.recipe):
                 part.path.unlink(missing_ok=True)
-                gone.append(name)
+                gone.append(part.name)
             elif (stamp := copying.stamp(part.path)) is not None:
                 self._tools.filler.remember(part, stamp)
-                left.append(NewFile(name, State.PARTIAL, stamp, part.recipe, part.own()))
+                left.append(NewFile(part.name, State.PARTIAL, stamp, part.recipe, part.own()))
         try:
             self._tools.index.add_all(left, gone)
         except OSError as error:

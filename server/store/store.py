@@ -7,6 +7,7 @@ finds each file complete, or a part that knows what it lacks, or nothing.
 
 import logging
 import os
+import shutil
 import threading
 from collections import Counter
 from collections.abc import Set as AbstractSet
@@ -20,7 +21,7 @@ from . import copying, housekeeping
 from .checking import Checker, recipes_of
 from .claims import Claims
 from .filling import Filler
-from .folders import Folders
+from .folders import Folders, check_owner
 from .housekeeping import Held, Pruned, StoreReport, Victims
 from .index import Index, NewFile, State
 from .plan import Move
@@ -106,6 +107,7 @@ class Store:
 
         Brings in at once what is here of them, of whatever file. Raises FileBusy, or OSError for a full disk.
         """
+        check_owner(owner)
         with self._lock:
             self._receiving[manifest.digest] += 1
         receipt = Receipt(self._tools, manifest, owner, self._let_go)
@@ -134,7 +136,7 @@ class Store:
         for row in older:
             self._folders.path(row.name).unlink(missing_ok=True)
             self._index.forget_file(row.name)
-        if self._index.size() + recipe.size > self._limit or recipe.digest not in self._checker.whole([recipe.digest]):
+        if not self._room_for(recipe.size) or recipe.digest not in self._checker.whole([recipe.digest]):
             return
         fresh = self._folders.fresh(twin.name)
         try:
@@ -147,6 +149,11 @@ class Store:
             log.warning("no spare copy of %s: %s", noted.blend, error)
         finally:
             fresh.unlink(missing_ok=True)
+
+    def _room_for(self, size: int) -> bool:
+        """Whether a copy of so many bytes leaves as much again on the disk, for frames, and fits into the limit."""
+        free = shutil.disk_usage(self._folders.incoming).free
+        return free >= 2 * size and self._index.size() + size <= self._limit
 
     def _copy(self, path: Path, target: Path) -> bool:
         """Copy onto the disk; False when stopped."""
@@ -199,7 +206,7 @@ class Store:
                 self._folders.path(held.row.name).unlink(missing_ok=True)
             except OSError as error:  # Windows: somebody reads it. The next start deletes it.
                 log.warning("%s could not be evicted: %s", held.row.name, error)
-        return Pruned(len(victims.manifests), len(files), victims.bytes)
+        return Pruned(len(victims.manifests), len(files), Victims(victims.manifests, files).bytes)
 
     def report(self, keep: AbstractSet[str] = frozenset()) -> StoreReport:
         """Return what is here; `keep`: the manifests that jobs need."""

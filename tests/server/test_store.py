@@ -172,6 +172,8 @@ def test_a_chunk_that_comes_twice_does_no_harm(store: Store) -> None:
     put(receipt, save, [0])
     receipt.close()
     check_stored(store, save)
+    with pytest.raises(LocalProtocolError):
+        put(receipt, save, [0])
 
 
 def test_nothing_is_finished_before_all_is_here(store: Store) -> None:
@@ -242,6 +244,25 @@ def test_two_owners_send_the_same_file_side_by_side(store: Store) -> None:
     ben.close()
     check_stored(store, save)
     assert list((store.file("").parent / "incoming").glob("*.part")) == []
+
+
+def test_what_one_artist_sends_stays_when_another_was_quicker(store: Store) -> None:
+    # GIVEN a file that Ada goes on sending, when Ben has sent all of it
+    save = save_of(blocks(1))
+    receipt = store.begin(save.manifest, ADA)
+    put(receipt, save, receipt.missing[:5])
+    receipt.close()
+    receipt = store.begin(save.manifest, ADA)
+    send(store, save, BEN)
+    # WHEN the store tidies up
+    store.recover()
+    store.prune(set())
+    # THEN she can end what she has begun
+    put(receipt, save, receipt.missing)
+    receipt.finish()
+    receipt.close()
+    check_stored(store, save)
+    assert list((store.file("").parent / "incoming").iterdir()) == []
 
 
 def test_many_threads_share_a_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -345,14 +366,19 @@ def test_what_nothing_arrived_of_leaves_nothing(store: Store) -> None:
 
 
 def test_a_failed_begin_holds_nothing(store: Store) -> None:
-    # GIVEN a file that is being sent
+    # GIVEN a file of which half has arrived, and one that is being sent
+    half = save_of(blocks(1))
+    receipt = store.begin(half.manifest, ADA)
+    rest = receipt.missing[1::2]
+    put(receipt, half, receipt.missing[::2])
+    receipt.close()
     busy = store.begin(save_of(blocks(2)).manifest, ADA)
     other = save_of(blocks(1), blocks(2), name="b.blend")
-    # WHEN a manifest with it is refused
+    # WHEN a manifest with both is refused
     with pytest.raises(FileBusy):
         store.begin(other.manifest, ADA)
-    # THEN its other files are free
-    send(store, save_of(blocks(1), name="c.blend"))
+    # THEN the half file is free, and still half there
+    assert len(send(store, half)) == len(rest)
     busy.close()
     send(store, other)
 

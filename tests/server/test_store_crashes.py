@@ -246,6 +246,32 @@ def test_a_damaged_file_is_no_source_for_others(store: Store) -> None:
     assert set(send(store, after)) == chunk_names(after)
 
 
+def test_zeros_are_a_chunk_also_where_the_disk_has_a_hole(store: Store) -> None:
+    # GIVEN a file with a hole, as some file systems make them of zeros
+    save = save_of([(b"", bytes(1 << 20) + b"end")], cut=1 << 18)
+    send(store, save)
+    path = store.file(save.manifest.blend.recipe.digest)
+    path.unlink()
+    with path.open("wb") as file:
+        file.seek(1 << 20)
+        file.write(b"end")
+    # THEN it is complete nevertheless
+    assert store.has(save.digest)
+
+
+def test_chunks_of_a_damaged_file_are_found_in_another_one(store: Store) -> None:
+    # GIVEN two saves, the second made of the first, which somebody spoils
+    before, after = save_of(blocks(1)), save_of(changed(blocks(1), 7))
+    send(store, before)
+    send(store, after)
+    path = store.file(before.manifest.blend.recipe.digest)
+    overwrite(path, 0, bytes(path.stat().st_size))
+    assert not store.has(before.digest)
+    # THEN somebody else's save is made of the second
+    third = save_of(changed(changed(blocks(1), 7), 8))
+    assert set(send(store, third, BEN)) == chunk_names(third) - chunk_names(after)
+
+
 def test_a_file_that_was_only_touched_is_read_once(store: Store) -> None:
     save = save_of(blocks(1))
     send(store, save)

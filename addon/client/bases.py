@@ -47,28 +47,35 @@ class Bases:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._bases: dict[str, Base] = {}
+        self._newest: tuple[str, Base] | None = None
+        """Of the .blend that was last asked for: the others can be read again."""
 
     def get(self, blend: str, node: str) -> Base | None:
-        """Return the newest save of `blend` that `node` has. Reads the disk the first time."""
-        if blend not in self._bases and (read := self._read(blend)) is not None:
-            self._bases[blend] = read
-        found = self._bases.get(blend)
-        return found if found is not None and found.node == node else None
+        """Return the newest save of `blend` that `node` has. May read the disk: in a thread."""
+        newest = self._newest
+        found = newest[1] if newest is not None and newest[0] == blend else self._read(blend)
+        if found is None or found.node != node:
+            return None
+        self._newest = blend, found
+        return found
 
     def forget(self, blend: str) -> None:
         """The node does not have it any more."""
-        self._bases.pop(blend, None)
-        self._path(blend).unlink(missing_ok=True)
+        self._newest = None
+        try:
+            self._path(blend).unlink(missing_ok=True)
+        except OSError as error:
+            log.warning("the last save could not be forgotten: %s", error)
 
     def put(self, blend: str, base: Base) -> None:
         """Keep a base, on disk too. Costs some tens of milliseconds for a large scene: in a thread."""
-        self._bases[blend] = base
+        self._newest = blend, base
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             path = self._path(blend)
             temporary = path.with_suffix(".new")
-            temporary.write_bytes(_pack(base))
+            packed = _pack(base)
+            temporary.write_bytes(_digest(packed) + packed)
             temporary.replace(path)
             for old in sorted(self._folder.glob("*.base"), key=lambda each: each.stat().st_mtime)[:-KEPT_BASES]:
                 old.unlink(missing_ok=True)
@@ -77,7 +84,7 @@ class Bases:
 
     def _read(self, blend: str) -> Base | None:
         try:
-            return _unpack(self._path(blend).read_bytes())
+            return _unpack(_undamaged(self._path(blend).read_bytes()))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, ProtocolError) as error:
@@ -89,7 +96,10 @@ class Bases:
 
 
 def base_of(plan: Plan, node: str) -> Base:
-    """Return what the next save needs of this one, which `node` has. Reads the skeleton: in a thread."""
+    """Return what the next save needs of this one, which `node` has.
+
+    Reads the skeleton: in a thread. Raises SourceChanged.
+    """
     skeleton: dict[bytes, tuple[bytes, bytes]] = {}
     recipe = plan.manifest.blend.recipe
     room = SKELETON_BYTES
@@ -100,6 +110,20 @@ def base_of(plan: Plan, node: str) -> Base:
         chunk = recipe.id(number)
         skeleton[key] = chunk, bytes(plan.read(chunk))
     return Base(node, plan.manifest, plan.payloads, skeleton)
+
+
+def _digest(packed: bytes) -> bytes:
+    return hashlib.blake2b(packed, digest_size=DIGEST_BYTES).digest()
+
+
+def _undamaged(found: bytes) -> bytes:
+    """Return what stands behind the digest.
+
+    The node would refuse every save that is told from a base with other bytes than its own. Raises ValueError.
+    """
+    if _digest(found[DIGEST_BYTES:]) != found[:DIGEST_BYTES]:
+        raise ValueError("it is damaged")
+    return found[DIGEST_BYTES:]
 
 
 def _pack(base: Base) -> bytes:
@@ -124,9 +148,7 @@ def _unpack(packed: bytes) -> Base:
         body = zstd.decompress(body, head["size"])
     columns = io.BytesIO(body)
     manifest = Manifest.unpack(columns.read(head["manifest"]))
-    skeleton = {
-        bytes.fromhex(key): (bytes.fromhex(chunk), columns.read(size)) for key, chunk, size in head["skeleton"]
-    }
+    skeleton = {bytes.fromhex(key): (bytes.fromhex(chunk), columns.read(size)) for key, chunk, size in head["skeleton"]}
     cuts = {
         bytes.fromhex(name): Cuts(tuple(lengths), columns.read(DIGEST_BYTES * len(lengths)))
         for name, lengths in head["payloads"]

@@ -5,20 +5,46 @@ Reads files and stats thousands of them: call it in a thread.
 """
 
 import os
-from dataclasses import dataclass
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..protocol.blocks import Source
 from ..protocol.cutting import gather as read_extents
 from ..protocol.digest import Buffer, chunk_digest
+from ..protocol.errors import UnsafePath
+from ..protocol.limits import MAX_MANIFEST_BYTES
 from ..protocol.manifest import FileEntry, Manifest
-from ..protocol.recipe import Recipe
 from .errors import CannotRead, FilesMissing, SourceChanged
-from .gather import Gathered, gather
+from .gather import Found, Missing, gather
 from .ledger import Order
-from .recipes import KnownPayloads, RecipeCache, blend_recipe, plain_recipe
-from .snapshot import Snapshot
-from .tree import plan_tree
+from .recipes import KnownPayloads, RecipeCache, blend_recipe, file_recipe
+from .tree import Tree, plan_tree
+from .unpacked import open_source
+
+_OPEN_FILES = 4
+"""Of those that are being sent."""
+
+
+class _Sources:
+    """The files that were read last, open: a compressed library's table of frames would else be read for each chunk.
+
+    Any thread may ask. A file is closed when nobody reads it any more.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open: OrderedDict[Path, Source] = OrderedDict()
+
+    def get(self, path: Path) -> Source:
+        """Raises CannotRead."""
+        with self._lock:
+            source = self._open.pop(path, None) or open_source(path)
+            self._open[path] = source
+            if len(self._open) > _OPEN_FILES:
+                self._open.popitem(last=False)
+        return source
 
 
 @dataclass(slots=True)
@@ -32,22 +58,26 @@ class Plan:
     keys: tuple[bytes, ...]
     """Of each skeleton chunk of the .blend: what names it across saves."""
     payloads: KnownPayloads
+    cache: RecipeCache
+    _sources: _Sources = field(default_factory=_Sources)
 
     def read(self, chunk: bytes) -> Buffer:
         """Return a chunk's bytes. Raises SourceChanged when its file is no longer what was planned."""
         place = self.manifest.places[chunk][0]
-        recipe = self.manifest.files[place.file].recipe
-        if place.file == 0:  # A snapshot: nobody changes it.
-            return read_extents(self.blend, recipe.extents(place.number))
-        path = self.paths[place.file]
+        recipe, path = self.manifest.files[place.file].recipe, self.paths[place.file]
         try:
-            with Snapshot(path) as source:
-                found = read_extents(source, recipe.extents(place.number))
-        except (OSError, CannotRead) as error:
-            raise SourceChanged(f"{path} was changed while it was sent.") from error
+            # Blender replaces a .blend, so that the snapshot stays as it is; other programs may write into one.
+            source = self._sources.get(path) if place.file else self.blend
+            found = read_extents(source, recipe.extents(place.number))
+        except (OSError, CannotRead, SourceChanged) as error:
+            raise self._changed(path) from error
         if chunk_digest(recipe.algorithm)(found) != chunk:
-            raise SourceChanged(f"{path} was changed while it was sent.")
+            raise self._changed(path)
         return found
+
+    def _changed(self, path: Path) -> SourceChanged:
+        self.cache.forget(path)  # It may have been out of date.
+        return SourceChanged(f"{path} was changed while it was sent.")
 
     def key(self, chunk: bytes) -> bytes | None:
         """What names a skeleton chunk of the .blend across saves; None for any other chunk."""
@@ -55,40 +85,51 @@ class Plan:
         return self.keys[place.number] if place.file == 0 and place.number < len(self.keys) else None
 
 
-def make_plan(
-    order: Order, blend: Source, algorithm: str, known: KnownPayloads | None, cache: RecipeCache
-) -> Plan:
+def make_plan(order: Order, blend: Source, algorithm: str, known: KnownPayloads | None, cache: RecipeCache) -> Plan:
     """Return what the order needs at the node; `known` are the payloads of the save before.
 
     Raises FilesMissing, CannotRead, SourceChanged.
     """
-    found = gather(order.dependencies)
-    _check_missing(order, found)
+    gathered = gather(order.dependencies)
+    _check_missing(order, gathered.missing)  # Before reading gigabytes.
     recipe, keys, payloads = blend_recipe(blend, algorithm, known)
     own = os.path.normpath(order.blend)
-    paths = [own, *(path for file in found.files if (path := os.path.normpath(file.path)) != own)]
-    tree = plan_tree(own, paths)
-    entries: dict[tuple[int, str], tuple[FileEntry, Path]] = {}
-    for path in paths:
-        root, name = tree.places[path]
-        if (root, name) not in entries:
-            made = recipe if path == own else _recipe(Path(path), algorithm, cache)
-            entries[root, name] = FileEntry(root, name, made), Path(path)
+    tree = _tree(own, gathered.files)
+    missing: list[Missing] = []
+    entries = {tree.places[own]: (FileEntry(*tree.places[own], recipe), Path(own))}
+    for each in gathered.files:
+        place = tree.places[str(each.path)]
+        if place in entries:
+            continue
+        try:
+            if each.path.stat().st_size:  # What is empty gives a renderer as much as what is not there.
+                entries[place] = FileEntry(*place, file_recipe(each.path, algorithm, cache)), each.path
+        except (OSError, CannotRead) as error:
+            missing.append(Missing(each.path, each.owner, _reason(error)))
+    _check_missing(order, missing)
     files, on_disk = zip(*entries.values(), strict=True)
-    return Plan(Manifest(tree.roots, files), blend, on_disk, keys, payloads)
+    manifest = Manifest(tree.roots, files)
+    if len(manifest.packed) > MAX_MANIFEST_BYTES:
+        raise CannotRead(
+            f"The scene's {len(files):,} files with {manifest.size / 1e9:,.0f} GB are more than one job can have."
+        )
+    return Plan(manifest, blend, on_disk, keys, payloads, cache)
 
 
-def _recipe(path: Path, algorithm: str, cache: RecipeCache) -> Recipe:
-    known = cache.get(path, algorithm)
-    if known is None:
-        with Snapshot(path) as source:
-            known = plain_recipe(source, algorithm)
-        cache.put(path, known)
-    return known
+def _tree(own: str, files: list[Found]) -> Tree:
+    try:
+        return plan_tree(own, (str(each.path) for each in files))
+    except UnsafePath as error:
+        raise CannotRead(f"{own} has a name that cannot be sent: save it under another one.") from error
 
 
-def _check_missing(order: Order, found: Gathered) -> None:
+def _reason(error: Exception) -> str:
+    """What is wrong with a file that was there a moment ago."""
+    return f"cannot be read ({error.strerror})" if isinstance(error, OSError) else "cannot be read"
+
+
+def _check_missing(order: Order, missing: list[Missing]) -> None:
     """Raises FilesMissing unless the artist has said to go on without each of them."""
-    missing = tuple(each for each in found.missing if str(each.path) not in order.without)
-    if missing:
-        raise FilesMissing(missing)
+    unexpected = tuple(each for each in missing if str(each.path) not in order.without)
+    if unexpected:
+        raise FilesMissing(unexpected)

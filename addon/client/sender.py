@@ -18,6 +18,9 @@ BATCH_BYTES = 1 << 20
 here makes mesh data so small that a batch is much below that.
 """
 
+BATCH_CHUNKS = 2000
+"""A message's header has room for 2,600 heads of chunks, and a scene may have as many small files."""
+
 AHEAD = 3
 """Batches that are encoded while one is being sent: keeps two cores busy, and costs some megabytes."""
 
@@ -68,7 +71,7 @@ class Sender:
         Raises SourceChanged, CannotRead or OSError, here and below.
         """
         gone: set[int] = set()
-        for group in self._groups(numbers):
+        for group in self._groups(numbers, EAGER_BYTES):
             batch = await asyncio.to_thread(self._encode, group)
             if self._sent + len(batch[1]) > EAGER_BYTES:
                 break
@@ -78,7 +81,7 @@ class Sender:
 
     async def send_all(self, numbers: Sequence[int]) -> None:
         """Send these chunks."""
-        groups = self._groups(numbers)
+        groups = self._groups(numbers, BATCH_BYTES)
         ahead: deque[tuple[list[int], asyncio.Task[Batch]]] = deque()
         try:
             while True:
@@ -107,12 +110,12 @@ class Sender:
             self._room.clear()
             await self._room.wait()
 
-    def _groups(self, numbers: Sequence[int]) -> Iterator[list[int]]:
+    def _groups(self, numbers: Sequence[int], most: int) -> Iterator[list[int]]:
         group: list[int] = []
         size = 0
         for number in numbers:
             length = self._length(number)
-            if group and size + length > BATCH_BYTES:
+            if group and (size + length > most or len(group) == BATCH_CHUNKS):
                 yield group
                 group, size = [], 0
             group.append(number)

@@ -2,6 +2,7 @@
 """Bringing one job to the node: snapshot, plan, chunks, submit; started again from wherever a broken link left it."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from ..protocol.messages import (
 )
 from .bases import Base, Bases, base_of
 from .connection import Send
-from .errors import JobRefused, SourceChanged
+from .errors import CannotRead, JobRefused, SourceChanged
 from .gather import Missing
 from .ledger import Entry
 from .plan import Plan, make_plan
@@ -37,6 +38,11 @@ from .unpacked import open_source
 
 FULL_DISK_PAUSE_S = 10.0
 """How long to wait before offering files again to a node whose disk was full."""
+
+CHANGED_PAUSE_S = 1.0
+"""How long to wait before looking again at files one of which was changed meanwhile: it may still be written to."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -74,7 +80,6 @@ class Submission:
         self._mail: asyncio.Queue[tuple[NodeMessage, Buffer] | Exception | None] = asyncio.Queue()
         self._blend: Source | None = None
         self._plan: Plan | None = None
-        self._sender: Sender | None = None
         self._before = 0
         """Plain bytes that arrived over earlier connections."""
         self._meter = Meter()
@@ -83,7 +88,7 @@ class Submission:
         """Take in a message if it concerns this job."""
         match message:
             case Need(manifest=about) | Grant(transfer=about) | Stored(manifest=about) | Refused(about=about):
-                concerned = about in (self._manifest, self.entry.job)
+                concerned = bool(about) and about in (self._manifest, self.entry.job)
             case JobChanged(status=status):
                 concerned = status.job == self.entry.job
                 self.accepted = self.accepted or concerned
@@ -112,9 +117,13 @@ class Submission:
 
     async def remember(self, node: str) -> None:
         """Keep what the next save of this .blend can be told from, now that the node `node` has this one."""
-        if self._plan is not None:
+        if self._plan is None:
+            return
+        try:
             base = await asyncio.to_thread(base_of, self._plan, node)
             await asyncio.to_thread(self._means.bases.put, self.entry.order.blend, base)
+        except (SourceChanged, CannotRead, OSError) as error:
+            log.warning("the save cannot be told from the next: %s", error)
 
     def withdraw(self) -> None:
         """Tell the node that the files will not come after all."""
@@ -132,12 +141,15 @@ class Submission:
             await self._mail.get()
         self._empty_mail()
         base = await asyncio.to_thread(self._means.bases.get, self.entry.order.blend, welcome.id)
-        plan = await self._planned(welcome, base)
-        self._sender = Sender(plan, base, set(welcome.codecs) & set(codecs.decodable()), self._means.send)
         try:
-            return await self._bring(plan, base, welcome, self._sender)
-        except SourceChanged:
+            plan = await self._planned(welcome, base)
+            sender = Sender(plan, base, set(welcome.codecs) & set(codecs.decodable()), self._means.send)
+            return await self._bring(plan, base, welcome, sender)
+        except SourceChanged as error:
+            self.withdraw()  # Else the node would wait for the rest, and with the files that it holds for that, for us.
             self._plan = None  # What stands there now is sent instead.
+            self._say(str(error))
+            await asyncio.sleep(CHANGED_PAUSE_S)
             return False
 
     async def _planned(self, welcome: Welcome, base: Base | None) -> Plan:

@@ -202,6 +202,17 @@ def test_what_a_killed_upload_left_serves_another_save(tmp_path: Path) -> None:
     store.close()
 
 
+def test_a_part_that_was_a_longer_file_gets_its_size(tmp_path: Path) -> None:
+    # GIVEN a part as a kill leaves it that comes before the spare copy has been cut to size
+    store = Store(tmp_path / "store", PLENTY)
+    save = save_of(blocks(1))
+    ((digest, content),) = save.contents.items()
+    (tmp_path / "store" / "incoming" / f"{digest}.{ADA}.part").write_bytes(content + b"more")
+    # THEN the save is made of it
+    assert send(store, save) == []
+    store.close()
+
+
 # Files that somebody changed
 
 

@@ -308,9 +308,7 @@ class Handlers:
                 raise
 
         task = self._background.start(see_to_it())
-        task.add_done_callback(
-            lambda _: work.close()
-        )  # It never began if the task was cancelled before its first step.
+        task.add_done_callback(lambda _: work.close())  # It has not begun if the task was cancelled at once.
         return task
 
     def _refuse(self, session: Session, error: RequestRefused, about: str) -> None:

@@ -10,29 +10,38 @@ from pathlib import Path
 import pytest
 import zmq
 
+from addon.protocol.digest import BLAKE2B, chunk_digest
 from addon.protocol.limits import MAX_MESSAGE_BYTES, WINDOW_BYTES
+from addon.protocol.manifest import FileEntry, Manifest
 from addon.protocol.messages import (
     Announce,
     Cancel,
+    ChunkHead,
+    Chunks,
     ClientMessage,
+    Codec,
     Collect,
     Delivered,
     Grant,
     Hello,
     JobSpec,
+    Need,
     Offer,
-    Piece,
     Ping,
     Refusal,
     Refused,
+    Stored,
     Submit,
     Want,
+    Withdraw,
 )
+from addon.protocol.recipe import Recipe
 from addon.protocol.version import PROTOCOL, VERSION
 from server.blenders import Blender
 from tests.system.harness import ClientProcess, NodeProcess, Peer, Scene, StartClient
 
 HELLO = Hello(PROTOCOL, VERSION, "a" * 32, "b" * 32, "test")
+OTHER = Hello(PROTOCOL, VERSION, "a" * 32, "c" * 32, "test")
 DIGEST = "d" * 32
 
 
@@ -64,6 +73,8 @@ def test_a_hello_tells_versions_and_blenders(
     welcome = connect(node.address).hello(HELLO)
     assert (welcome.protocol, welcome.version) == (PROTOCOL, VERSION)
     assert any_blender.name in welcome.blenders
+    assert welcome.digest == BLAKE2B  # The hello names nothing faster.
+    assert Codec.RAW in welcome.codecs
 
 
 @pytest.mark.parametrize(("protocol", "outdated"), [(PROTOCOL + 1, "node"), (PROTOCOL - 1, "extension")])
@@ -131,9 +142,11 @@ def test_who_has_not_said_hello_is_asked_to(node: NodeProcess, connect: Callable
         [b"{}"],
         [b"[1, 2"],
         [b'{"type":"welcome"}'],
-        [b'{"type":"piece","transfer":"x","offset":0}'],
+        [b'{"type":"piece","transfer":"x","offset":0}', b"bytes"],
         [b'{"type":"want","transfer":"x","offset":-5,"limit":-1}', b"", b""],
-        [b'{"type":"offer","digest":"../../../etc/passwd","size":5}'],
+        [b'{"type":"offer","manifest":"../../../etc/passwd","size":5,"codec":"raw"}', b"bytes"],
+        [b'{"type":"offer","manifest":"dddddddddddddddddddddddddddddddd","size":5,"codec":"raw"}'],
+        [b'{"type":"chunks","manifest":"dddddddddddddddddddddddddddddddd","chunks":[0]}', b"bytes"],
         [json.dumps({"type": "collect", "job": "x" * 300_000}).encode()],
         [os.urandom(2000), os.urandom(2000)],
     ],
@@ -142,7 +155,7 @@ def test_a_peer_that_breaks_the_protocol_costs_its_own_session_only(
     node: NodeProcess, connect: Callable[[str], Peer], frames: list[bytes]
 ) -> None:
     honest, broken = connect(node.address), connect(node.address)
-    honest.hello(HELLO)
+    honest.hello(OTHER)
     broken.hello(HELLO)
     broken.socket.send_multipart(frames)
     broken.send(Ping())
@@ -154,9 +167,9 @@ def test_a_peer_that_breaks_the_protocol_costs_its_own_session_only(
 
 def test_a_message_that_is_too_large_costs_the_connection(node: NodeProcess, connect: Callable[[str], Peer]) -> None:
     honest, broken = connect(node.address), connect(node.address)
-    honest.hello(HELLO)
+    honest.hello(OTHER)
     broken.hello(HELLO)
-    broken.send(Piece(DIGEST, 0), bytes(MAX_MESSAGE_BYTES + 1))
+    broken.send(Chunks(DIGEST, ()), bytes(MAX_MESSAGE_BYTES + 1))
     broken.send(Ping())
     with suppress(AssertionError):
         assert isinstance(broken.receive(), Refused)
@@ -170,7 +183,9 @@ def test_a_message_that_is_too_large_costs_the_connection(node: NodeProcess, con
         (Want("no such output", 0, 10), None),
         (Grant("12345", 10), None),
         (Delivered("12345"), None),
-        (Piece(DIGEST, 0), b"nobody asked"),
+        (Grant(DIGEST, 10), None),
+        (Withdraw(DIGEST), None),
+        (Chunks(DIGEST, (ChunkHead(0, 12, Codec.RAW),)), b"nobody asked"),
     ],
 )
 def test_requests_about_nothing_are_passed_over(
@@ -195,51 +210,62 @@ def test_a_job_that_is_not_there_is_said_not_to_be(
     assert peer.is_served()
 
 
+def manifest_of(content: bytes) -> Manifest:
+    """Of one file of one chunk."""
+    recipe = Recipe(BLAKE2B, (len(content),), 1, (len(content),), chunk_digest(BLAKE2B)(content))
+    return Manifest(("/home/ada",), (FileEntry(0, "shot.blend", recipe),))
+
+
+def job_of(manifest: str) -> JobSpec:
+    return JobSpec("f" * 32, "shot", manifest, None, "1", "", 0.0)
+
+
+def offer(peer: Peer, manifest: Manifest) -> None:
+    peer.send(Offer(manifest.digest, len(manifest.packed), Codec.RAW), manifest.packed)
+
+
 def test_a_job_whose_file_is_not_there_is_refused(node: NodeProcess, connect: Callable[[str], Peer]) -> None:
     peer = connect(node.address)
     peer.hello(HELLO)
-    peer.send(Submit(JobSpec("f" * 32, "shot", "shot.blend", DIGEST, 5, None, "1", "", 0.0)))
+    peer.send(Submit(job_of(DIGEST)))
     refused = peer.receive()
     assert isinstance(refused, Refused)
     assert (refused.reason, refused.about) == (Refusal.FILE_MISSING, "f" * 32)
 
 
-def test_a_file_larger_than_the_disk_is_refused_before_a_byte_is_sent(
+def test_what_is_no_blend_is_stored_and_not_rendered(node: NodeProcess, connect: Callable[[str], Peer]) -> None:
+    # GIVEN a file of some kind
+    content = os.urandom(1000)
+    manifest = manifest_of(content)
+    peer = connect(node.address)
+    peer.hello(HELLO)
+    # WHEN it is brought, with a job
+    offer(peer, manifest)
+    peer.send(Submit(job_of(manifest.digest)))
+    assert peer.receive() == Need(manifest.digest, WINDOW_BYTES)
+    peer.send(Chunks(manifest.digest, (ChunkHead(0, 1000, Codec.RAW),)), content)
+    # THEN it is stored, and the job refused
+    assert peer.receive() == Stored(manifest.digest)
+    refused = peer.receive()
+    assert isinstance(refused, Refused)
+    assert (refused.reason, refused.about) == (Refusal.BAD_FILE, "f" * 32)
+    assert peer.is_served()
+
+
+def test_bytes_that_are_not_the_promised_ones_end_the_session(
     node: NodeProcess, connect: Callable[[str], Peer]
 ) -> None:
+    manifest = manifest_of(os.urandom(1000))
     peer = connect(node.address)
     peer.hello(HELLO)
-    peer.send(Offer("9" * 32, 1 << 40))
-    refused = peer.receive()
-    assert isinstance(refused, Refused)
-    assert (refused.reason, refused.about) == (Refusal.DISK_FULL, "9" * 32)
-
-
-def test_bytes_beyond_the_credit_end_the_session(node: NodeProcess, connect: Callable[[str], Peer]) -> None:
-    peer = connect(node.address)
+    offer(peer, manifest)
+    assert peer.receive() == Need(manifest.digest, WINDOW_BYTES)
+    peer.send(Chunks(manifest.digest, (ChunkHead(0, 1000, Codec.RAW),)), os.urandom(1000))
+    while peer.is_served():  # A thread finds out.
+        pass
     peer.hello(HELLO)
-    peer.send(Offer("8" * 32, 2 * WINDOW_BYTES))
-    assert peer.receive() == Want("8" * 32, 0, WINDOW_BYTES)
-    peer.send(Offer("6" * 32, 10))
-    assert peer.receive() == Want("6" * 32, 0, 10)
-    peer.send(Piece("6" * 32, 0), bytes(11))
-    peer.send(Ping())
-    refused = peer.receive()
-    assert isinstance(refused, Refused)
-    assert refused.reason == Refusal.HELLO_FIRST
-
-
-def test_bytes_that_are_not_the_promised_file_are_not_kept(node: NodeProcess, connect: Callable[[str], Peer]) -> None:
-    peer = connect(node.address)
-    peer.hello(HELLO)
-    peer.send(Offer("7" * 32, 10))
-    assert peer.receive() == Want("7" * 32, 0, 10)
-    peer.send(Piece("7" * 32, 0), b"0123456789")
-    refused = peer.receive()
-    assert isinstance(refused, Refused)
-    assert (refused.reason, refused.about) == (Refusal.FILE_MISSING, "7" * 32)
-    assert not (node.data / "files" / ("7" * 32)).exists()
-    assert not list((node.data / "incoming").glob("7*"))
+    offer(peer, manifest)
+    assert peer.receive() == Need(manifest.digest, WINDOW_BYTES)
 
 
 def test_a_frame_that_was_dropped_after_it_was_announced_is_passed_over(

@@ -10,6 +10,7 @@ the way that works in every version, and Blender's list is used where asking is 
 import functools
 import itertools
 import os
+from array import array
 from collections.abc import Callable, Iterable, Iterator
 from operator import attrgetter
 from typing import Any
@@ -33,20 +34,20 @@ _FLUID_FOLDERS = {
 }
 """Folders of a fluid's cache, and the attribute that says whether Blender has written it."""
 
-_OCEAN_PICTURES = ("disp_", "foam_", "norm_", "spray_")
+_OCEAN_PICTURES = ("disp_", "foam_", "normal_", "spray_")
 """How the names in an ocean's bake begin; the first is always there."""
 
 
 def dependencies() -> list[Dependency]:
     """Return what the open file uses, linked libraries and what is linked from them included; packed data is not.
 
-    Costs about 1 us for each data-block: 5 ms for 1000 images and 5000 objects. The files of Blender's own
-    installation are left out: the node's Blender has its own.
+    Costs 2 to 5 us an image and 0.5 us an object: 6 to 10 ms for 1000 images, 1000 materials and 5000 objects. Assets
+    that come with Blender are left out: the node's Blender has its own.
     """
     file = _OpenFile()
     found = list(itertools.chain.from_iterable(collect(file) for collect in _COLLECTORS))
     found += _named_by_nodes(file, {each.path for each in found})
-    return [each for each in found if not file.is_blenders_own(each.path)]
+    return [each for each in found if each.path and not file.is_blenders_own(each.path)]
 
 
 class _OpenFile:
@@ -61,7 +62,12 @@ class _OpenFile:
         self._folders: dict[str, str] = {}
 
     def absolute(self, path: str, library: Any) -> str:
-        """Return the path as Blender resolves it for a data-block of `library` (None: of the open file)."""
+        """Return the path as Blender resolves it for a data-block of `library` (None: of the open file).
+
+        One that was never set stays empty.
+        """
+        if not path:
+            return ""
         if not path.startswith("//"):
             return os.path.join(self._folder(library), path)  # noqa: PTH118 - as it is, with its ".."
         return self._folder(library) + path.replace("\\", "/")[1:]
@@ -87,9 +93,16 @@ def _datafiles() -> str:
     return os.path.join(resource("DATAFILES"), "assets", "")  # noqa: PTH118 - keeps the last slash
 
 
-def _saved(collection: Iterable[Any]) -> Iterator[Any]:
+def _inside(folder: str, name: str) -> str:
+    """The path of what is in a folder; empty for a folder that was never set."""
+    return folder and os.path.join(folder, name)  # noqa: PTH118 - as it is, with its ".."
+
+
+def _saved(collection: Any) -> Iterator[Any]:
     """The data-blocks of a kind that are written into the .blend: those that something uses."""
-    return (block for block in collection if block.users)
+    users = array("i", bytes(4 * len(collection)))
+    collection.foreach_get("users", users)  # a tenth of the cost of asking each
+    return itertools.compress(collection, users)
 
 
 def _libraries(file: _OpenFile) -> Iterator[Dependency]:
@@ -111,7 +124,7 @@ _IMAGE_KINDS = {"FILE": Kind.FILE, "MOVIE": Kind.FILE, "SEQUENCE": Kind.SEQUENCE
 def _images(file: _OpenFile) -> Iterator[Dependency]:
     for image in _saved(bpy.data.images):
         kind = _IMAGE_KINDS.get(image.source)  # None: generated, or a render's result.
-        if kind is None or not image.filepath or image.packed_file:
+        if kind is None or image.packed_file:
             continue
         tiles = tuple(tile.number for tile in image.tiles) if kind == Kind.UDIM else ()
         yield Dependency(file.absolute(image.filepath, image.library), f'Image "{image.name}"', kind, tiles)
@@ -125,7 +138,7 @@ def _clips(file: _OpenFile) -> Iterator[Dependency]:
 
 def _volumes(file: _OpenFile) -> Iterator[Dependency]:
     for volume in _saved(bpy.data.volumes):
-        if volume.filepath and not volume.packed_file:
+        if not volume.packed_file:
             kind = Kind.SEQUENCE if volume.is_sequence else Kind.FILE
             yield Dependency(file.absolute(volume.filepath, volume.library), f'Volume "{volume.name}"', kind)
 
@@ -133,7 +146,7 @@ def _volumes(file: _OpenFile) -> Iterator[Dependency]:
 def _fonts_and_sounds(file: _OpenFile) -> Iterator[Dependency]:
     for label, collection in (("Font", bpy.data.fonts), ("Sound", bpy.data.sounds)):
         for block in _saved(collection):
-            if not block.packed_file and block.filepath not in ("", "<builtin>"):
+            if not block.packed_file and block.filepath != "<builtin>":
                 yield Dependency(file.absolute(block.filepath, block.library), f'{label} "{block.name}"')
 
 
@@ -169,7 +182,7 @@ def _scenes(file: _OpenFile) -> Iterator[Dependency]:
             elif strip.type == "IMAGE":
                 folder = file.absolute(strip.directory, scene.library)
                 for element in strip.elements:
-                    yield Dependency(os.path.join(folder, element.filename), owner)  # noqa: PTH118
+                    yield Dependency(_inside(folder, element.filename), owner)
 
 
 def _objects(file: _OpenFile) -> Iterator[Dependency]:
@@ -194,7 +207,7 @@ def _ocean(file: _OpenFile, modifier: Any, item: Any, owner: str) -> Iterator[De
     if modifier.is_cached:
         folder = file.absolute(modifier.filepath, item.library)
         for number, prefix in enumerate(_OCEAN_PICTURES):
-            yield Dependency(os.path.join(folder, prefix), owner, Kind.PREFIX, required=number == 0)  # noqa: PTH118
+            yield Dependency(_inside(folder, prefix), owner, Kind.PREFIX, required=number == 0)
 
 
 def _fluid(file: _OpenFile, modifier: Any, item: Any, owner: str) -> Iterator[Dependency]:
@@ -202,8 +215,7 @@ def _fluid(file: _OpenFile, modifier: Any, item: Any, owner: str) -> Iterator[De
         settings = modifier.domain_settings
         folder = file.absolute(settings.cache_directory, item.library)
         for name, is_baked in _FLUID_FOLDERS.items():
-            path = os.path.join(folder, name)  # noqa: PTH118
-            yield Dependency(path, owner, Kind.FOLDER, required=getattr(settings, is_baked))
+            yield Dependency(_inside(folder, name), owner, Kind.FOLDER, required=getattr(settings, is_baked))
 
 
 def _simulated(file: _OpenFile, modifier: Any, item: Any, owner: str) -> Iterator[Dependency]:
@@ -226,14 +238,14 @@ def _point_cache(file: _OpenFile, cache: Any, block: Any, owner: str) -> Iterato
     machine, so the name ends before them here.
     """
     if cache.use_external:
-        path = os.path.join(file.absolute(cache.filepath, block.library), cache.name + "_")  # noqa: PTH118
+        path = _inside(file.absolute(cache.filepath, block.library), cache.name + "_")
     elif cache.use_disk_cache:
         blend = file.blend_of(block.library if cache.use_library_path else None)
         folder, name = os.path.split(blend)
         plain = "".join(itertools.takewhile(str.isascii, block.name))
         start = cache.name or plain.encode().hex().upper()
         end = "_" if cache.name or plain == block.name else ""
-        path = os.path.join(folder, f"blendcache_{name.removesuffix('.blend')}", start + end)  # noqa: PTH118
+        path = _inside(_inside(folder, f"blendcache_{name.removesuffix('.blend')}"), start + end)
     else:
         return
     yield Dependency(path, owner, Kind.PREFIX, required=cache.is_baked)

@@ -912,21 +912,28 @@ def _import(field: int, name: str, path: str) -> Any:
 LIBRARIES = {
     "parts": FILM / "lib" / "parts" / "parts.blend",
     "props": FILM / "lib" / "props.blend",
+    "bolts": PROJECT / "elsewhere" / "small" / "bolts.blend",
     "stock": PROJECT / "elsewhere" / "stock.blend",
     "gone": PROJECT / "gone" / "gone.blend",
 }
-"""props links parts; the others are linked by the shot itself, stock and gone by absolute paths."""
+NESTED = {"props": "parts", "stock": "bolts"}
+"""Library to what it links. The shot links props, and props links parts, by relative paths; the others are linked by
+absolute ones."""
+TEXTURES = {name: path.parent / "tex" / f"{name}.png" for name, path in LIBRARIES.items()} | {
+    "parts": PROJECT / "elsewhere" / "parts.png"
+}
+"""That of parts is named by an absolute path, the others beside their libraries."""
 
 
 @builder("Shot")
 def library(field: int) -> tuple[list[Path], str]:
-    _instance("props", field, is_relative=True)
+    _instance("props", field)
     return [LIBRARIES["props"]], 'Library "props.blend"'
 
 
 @builder(None)
 def library_texture(_field: int) -> tuple[list[Path], str]:
-    return [LIBRARIES["props"].parent / "tex" / "props.png"], 'Image "props"'
+    return [TEXTURES["props"]], 'Image "props"'
 
 
 @builder(None)
@@ -936,56 +943,68 @@ def library_indirect(_field: int) -> tuple[list[Path], str]:
 
 @builder(None)
 def library_indirect_texture(_field: int) -> tuple[list[Path], str]:
-    return [LIBRARIES["parts"].parent / "tex" / "parts.png"], 'Image "parts"'
+    return [TEXTURES["parts"]], 'Image "parts"'
 
 
 @builder("Shot")
 def library_elsewhere(field: int) -> tuple[list[Path], str]:
-    _instance("stock", field, is_relative=False)
+    _instance("stock", field)
     return [LIBRARIES["stock"]], 'Library "stock.blend"'
 
 
 @builder(None)
 def library_elsewhere_texture(_field: int) -> tuple[list[Path], str]:
-    return [LIBRARIES["stock"].parent / "tex" / "stock.png"], 'Image "stock"'
+    return [TEXTURES["stock"]], 'Image "stock"'
 
 
-def _instance(name: str, field: int, *, is_relative: bool) -> None:
-    link(name, is_relative=is_relative)
+@builder(None)
+def library_elsewhere_indirect(_field: int) -> tuple[list[Path], str]:
+    return [LIBRARIES["bolts"]], 'Library "bolts.blend"'
+
+
+@builder(None)
+def library_elsewhere_indirect_texture(_field: int) -> tuple[list[Path], str]:
+    return [TEXTURES["bolts"]], 'Image "bolts"'
+
+
+def _instance(name: str, field: int) -> None:
+    link(name)
     item = bpy.data.objects.new(f"{name} instance", None)
     item.instance_type, item.instance_collection = "COLLECTION", bpy.data.collections[name]
     item.location = (field % COLUMNS, field // COLUMNS, 0)
     bpy.context.scene.collection.objects.link(item)
 
 
-def link(name: str, *, is_relative: bool) -> None:
+def link(name: str) -> None:
     libraries: Any = bpy.data.libraries
-    with libraries.load(str(LIBRARIES[name]), link=True, relative=is_relative) as (_, wanted):
+    path = LIBRARIES[name]
+    with libraries.load(str(path), link=True, relative=path.is_relative_to(FILM)) as (_, wanted):
         wanted.collections = [name]
 
 
 def make_libraries() -> None:
-    """Each has a plane in field 0; that of props is a strip, and parts' instance lies beside it."""
+    """Each has a collection with a plane in field 0; one with another nested in it shares the field with that."""
     for number, (name, path) in enumerate(LIBRARIES.items()):
         bpy.ops.wm.read_factory_settings(use_empty=True)
         path.parent.mkdir(parents=True, exist_ok=True)
         bpy.ops.wm.save_as_mainfile(filepath=str(path))
-        texture = png(path.parent / "tex" / f"{name}.png", colour(number + 3))
-        picture = bpy.data.images.load(str(texture))
-        picture.name, picture.filepath = name, f"//tex/{name}.png"
+        picture = bpy.data.images.load(str(png(TEXTURES[name], colour(number + 3))))
+        picture.name = name
+        if TEXTURES[name].is_relative_to(path.parent):
+            picture.filepath = f"//tex/{name}.png"
         show(picture, 0)
         item = bpy.data.objects[name]
         collection = bpy.data.collections.new(name)
         bpy.context.scene.collection.children.link(collection)
         collection.objects.link(item)
         bpy.context.scene.collection.objects.unlink(item)
-        if name == "props":
+        if inner := NESTED.get(name):
             item.scale.x = 0.5
-            link("parts", is_relative=True)
-            part = bpy.data.objects.new("part", None)
-            part.instance_type, part.instance_collection = "COLLECTION", bpy.data.collections["parts"]
-            part.scale.x, part.location.x = 0.5, 0.5
-            collection.objects.link(part)
+            link(inner)
+            instance = bpy.data.objects.new(inner, None)
+            instance.instance_type, instance.instance_collection = "COLLECTION", bpy.data.collections[inner]
+            instance.scale.x, instance.location.x = 0.5, 0.5
+            collection.objects.link(instance)
         bpy.ops.wm.save_mainfile(compress=name == "props")
 
 
@@ -995,7 +1014,7 @@ def make_libraries() -> None:
 @builder(None)
 def missing(field: int) -> tuple[list[Path], str]:
     show(load(png(FILM / "textures" / "lost.png", colour(field)), "lost"), field)
-    _instance("gone", field, is_relative=False)
+    _instance("gone", field)
     return [], ""
 
 

@@ -4,6 +4,7 @@
 Only memory changes; the .blend stays the artist's. Outputs are led elsewhere by outputs.py.
 """
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,8 @@ def _remap_libraries(mirror: Mirror) -> bool:
             changed.append((library, was_read))
     for library, was_read in changed:
         if Path(library.filepath).exists():
-            library.reload()
+            with contextlib.suppress(RuntimeError):  # It is damaged: what it should bring stays missing.
+                library.reload()
         elif was_read:
             bpy.data.libraries.remove(library)
     return bool(changed)
@@ -80,8 +82,9 @@ def _translated(reference: Reference, mirror: Mirror) -> str | None:
     is_portable = path.startswith("//") and "\\" not in path
     if is_portable and reference.absolute == os.path.normpath(place):
         return None
-    place += "/" if path.endswith(("/", "\\")) else ""
-    return place if place != path else None
+    if Path(place) == Path(path):
+        return None
+    return place + "/" if path.endswith(("/", "\\")) else place
 
 
 def _own_asset(path: str) -> str | None:

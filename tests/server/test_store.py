@@ -10,6 +10,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -70,10 +71,9 @@ shapes = st.lists(st.tuples(st.binary(max_size=30), st.binary(max_size=200)), mi
 def test_every_file_arrives_byte_for_byte(
     tmp_path_factory: pytest.TempPathFactory, files: list[list[tuple[bytes, bytes]]], cut: int
 ) -> None:
-    store = Store(tmp_path_factory.mktemp("store"), PLENTY)
-    send(store, save_of(*files, cut=cut))
-    assert send(store, save_of(*reversed(files), cut=cut)) == []
-    store.close()
+    with closing(Store(tmp_path_factory.mktemp("store"), PLENTY)) as store:
+        send(store, save_of(*files, cut=cut))
+        assert send(store, save_of(*reversed(files), cut=cut)) == []
 
 
 def test_what_is_here_does_not_travel_again(store: Store) -> None:
@@ -408,20 +408,20 @@ def test_the_next_save_is_made_of_the_spare_copy(store: Store) -> None:
 def test_any_file_can_be_made_of_the_one_before(
     tmp_path_factory: pytest.TempPathFactory, first: list[tuple[bytes, bytes]], data: st.DataObject, cut: int
 ) -> None:
-    store = Store(tmp_path_factory.mktemp("store"), PLENTY)
-    before = save_of(first, cut=cut)
-    send(store, before)
-    for _ in range(3):
-        store.prepare_twin(before.manifest)
-        # Blocks that stay, go, come and change places.
-        second = data.draw(st.lists(st.one_of(st.sampled_from(first), shapes.map(lambda file: file[0])), min_size=1))
-        if not any(head or body for head, body in second):
-            continue
-        after = save_of(second, cut=cut)
-        assert set(send(store, after)) <= chunk_names(after) - chunk_names(before)
-        check_stored(store, before)
-        before, first = after, second
-    store.close()
+    with closing(Store(tmp_path_factory.mktemp("store"), PLENTY)) as store:
+        before = save_of(first, cut=cut)
+        send(store, before)
+        for _ in range(3):
+            store.prepare_twin(before.manifest)
+            # Blocks that stay, go, come and change places.
+            block = st.one_of(st.sampled_from(first), shapes.map(lambda file: file[0]))
+            second = data.draw(
+                st.lists(block, min_size=1).filter(lambda file: any(head or body for head, body in file))
+            )
+            after = save_of(second, cut=cut)
+            assert set(send(store, after)) <= chunk_names(after) - chunk_names(before)
+            check_stored(store, before)
+            before, first = after, second
 
 
 @pytest.mark.usefixtures("twins")

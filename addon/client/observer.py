@@ -8,7 +8,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 
 from ..protocol.address import Address
-from ..protocol.codec import Buffer
+from ..protocol.digest import Buffer
 from ..protocol.messages import (
     ClientMessage,
     Hello,

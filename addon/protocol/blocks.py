@@ -82,7 +82,7 @@ double the time of a walk.
 
 
 Look = Callable[[int, int], Buffer]
-"""From (offset, length) to as many of these bytes as are at hand, the smaller of `length` and MAX_HEAD_BYTES at least."""
+"""From (offset, length) to as many of these bytes as are at hand: `length` or MAX_HEAD_BYTES of them at least."""
 MAX_HEAD_BYTES = LARGE.head.size
 
 

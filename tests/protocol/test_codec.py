@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from addon.protocol import codec
+from addon.protocol.digest import Buffer
 from addon.protocol.errors import LocalProtocolError, RemoteProtocolError
 from addon.protocol.limits import MAX_CHUNK_BYTES, MAX_MANIFEST_BYTES
 from addon.protocol.messages import (
@@ -72,7 +73,7 @@ def value_of(name: str, hint: typing.Any) -> st.SearchStrategy[typing.Any]:
     return st.from_type(hint)
 
 
-def frames_of(message: typing.Any) -> list[codec.Buffer]:
+def frames_of(message: typing.Any) -> list[Buffer]:
     return codec.encode(message, b"payload" if isinstance(message, codec.WITH_PAYLOAD) else None)
 
 

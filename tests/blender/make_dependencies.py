@@ -914,6 +914,7 @@ LIBRARIES = {
     "props": FILM / "lib" / "props.blend",
     "bolts": PROJECT / "elsewhere" / "small" / "bolts.blend",
     "stock": PROJECT / "elsewhere" / "stock.blend",
+    "kit": FILM / "lib" / "kit" / "kit.blend",
     "gone": PROJECT / "gone" / "gone.blend",
 }
 NESTED = {"props": "parts", "stock": "bolts"}
@@ -967,18 +968,27 @@ def library_elsewhere_indirect_texture(_field: int) -> tuple[list[Path], str]:
     return [TEXTURES["bolts"]], 'Image "bolts"'
 
 
-def _instance(name: str, field: int) -> None:
-    link(name)
+@builder("Shot")
+def library_packed(field: int) -> tuple[list[Path], str]:
+    """The library's data is in the .blend, what that uses is not."""
+    if VERSION < (5, 0):
+        raise Skip("linked data can be packed since Blender 5.0")
+    _instance("kit", field, pack=True)
+    return [TEXTURES["kit"]], 'Image "kit"'
+
+
+def _instance(name: str, field: int, **options: bool) -> None:
+    link(name, **options)
     item = bpy.data.objects.new(f"{name} instance", None)
     item.instance_type, item.instance_collection = "COLLECTION", bpy.data.collections[name]
     item.location = (field % COLUMNS, field // COLUMNS, 0)
     bpy.context.scene.collection.objects.link(item)
 
 
-def link(name: str) -> None:
+def link(name: str, **options: bool) -> None:
     libraries: Any = bpy.data.libraries
     path = LIBRARIES[name]
-    with libraries.load(str(path), link=True, relative=path.is_relative_to(FILM)) as (_, wanted):
+    with libraries.load(str(path), link=True, relative=path.is_relative_to(FILM), **options) as (_, wanted):
         wanted.collections = [name]
 
 

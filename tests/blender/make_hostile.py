@@ -21,6 +21,8 @@ WALLS = {
     "tiles": (str(OUTSIDE / "secret.<UDIM>.png"), "TILED"),
     "sequence": (CLIMBING + "/secret.1001.png", "SEQUENCE"),
 }
+if bpy.app.version >= (5, 0):
+    WALLS["packed library"] = ("//secret.png", "FILE")  # beside a library whose data is in the .blend
 
 
 def make_secrets() -> None:
@@ -31,14 +33,19 @@ def make_secrets() -> None:
         image.filepath_raw = str(OUTSIDE / name)
         image.save()
     bpy.data.images.remove(image)
+    if "packed library" in WALLS:
+        wall("packed library", *WALLS["packed library"])
+        packed: Any = bpy.data.objects["packed library"]
+        bpy.data.libraries.write(str(OUTSIDE / "packed.blend"), {packed}, path_remap="NONE")
+        bpy.data.objects.remove(packed)
     cube = bpy.data.objects["Cube"]
     cube.hide_render = True
     bpy.data.libraries.write(str(OUTSIDE / "secret.blend"), {cube})
     bpy.data.objects.remove(cube)
 
 
-def wall(number: int, name: str, path: str, source: Any) -> None:
-    """A square that shines with a picture."""
+def wall(name: str, path: str, source: Any) -> None:
+    """A square that shines with a picture, to the right of those there are."""
     image = bpy.data.images.load(str(SECRET))
     image.name, image.source, image.filepath = name, source, path
     material = bpy.data.materials.new(name)
@@ -51,14 +58,20 @@ def wall(number: int, name: str, path: str, source: Any) -> None:
     end = next(node for node in tree.nodes if node.bl_idname == "ShaderNodeOutputMaterial")
     tree.links.new(texture.outputs[0], glow.inputs[0])
     tree.links.new(glow.outputs[0], end.inputs[0])
+    number = list(WALLS).index(name)
     bpy.ops.mesh.primitive_plane_add(size=1, location=(number, 0, 0))
     item: Any = bpy.context.object
+    item.name = name
     item.data.materials.append(material)
 
 
 def more_ways(scene: Any) -> None:
-    """A library, a strip, a font, and nodes that read files."""
+    """A library, packed and not, a strip, a font, and nodes that read files."""
     libraries: Any = bpy.data.libraries
+    if "packed library" in WALLS:
+        with libraries.load(str(OUTSIDE / "packed.blend"), link=True, pack=True) as (_, wanted):
+            wanted.objects = ["packed library"]
+        scene.collection.objects.link(wanted.objects[0])
     with libraries.load(str(OUTSIDE / "secret.blend"), link=True) as (_, wanted):
         wanted.objects = ["Cube"]
     scene.collection.objects.link(bpy.data.objects["Cube"])
@@ -83,8 +96,9 @@ def main() -> None:
     scene: Any = bpy.context.scene
     bpy.ops.wm.save_as_mainfile(filepath=str(BLEND))
     make_secrets()
-    for number, (name, (path, source)) in enumerate(WALLS.items()):
-        wall(number, name, path, source)
+    for name, (path, source) in WALLS.items():
+        if name != "packed library":
+            wall(name, path, source)
     more_ways(scene)
     camera = scene.camera
     camera.data.type, camera.data.ortho_scale = "ORTHO", len(WALLS)

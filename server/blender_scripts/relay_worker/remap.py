@@ -70,10 +70,9 @@ def _remap_rest(mirror: Mirror) -> None:
 def _translated(reference: Reference, mirror: Mirror) -> str | None:
     """Return what to store instead of the path, or None where it is right as it is."""
     path = reference.path
-    folder = mirror.artist_path(reference.folder)
-    if folder is None or (not path.startswith("//") and mirror.contains(path)):
-        return None  # In one of Blender's own assets, or already led into the tree.
-    wanted = mirror.resolved(path, folder)
+    if _is_own_asset(reference.folder) or (not path.startswith("//") and mirror.contains(path)):
+        return None  # What Blender's own assets use, and what was led into the tree before.
+    wanted = mirror.resolved(path, _artist_folder(reference, mirror))
     place = _spelled_as_here(mirror.node_path(wanted), mirror)
     if not Path(place).exists():
         place = _own_asset(wanted) or place
@@ -87,12 +86,31 @@ def _translated(reference: Reference, mirror: Mirror) -> str | None:
     return place + "/" if path.endswith(("/", "\\")) else place
 
 
+def _artist_folder(reference: Reference, mirror: Mirror) -> str:
+    """What the folder that a relative path begins in is called on the artist's disk.
+
+    A library need not be in the tree: it may be missing, or its data packed into the .blend.
+    """
+    blend = mirror.artist_path(os.path.dirname(bpy.data.filepath)) or ""  # noqa: PTH120
+    if reference.library is None or mirror.contains(reference.folder):
+        return mirror.artist_path(reference.folder) or blend
+    return os.path.dirname(mirror.resolved(reference.library.filepath, blend))  # noqa: PTH120
+
+
+def _own_assets() -> Path:
+    resource: Any = bpy.utils.system_resource  # type: ignore[attr-defined]  # the stubs have no such function
+    return Path(resource("DATAFILES"), "assets")
+
+
+def _is_own_asset(folder: str) -> bool:
+    return Path(folder).is_relative_to(_own_assets())
+
+
 def _own_asset(path: str) -> str | None:
     """What comes with the artist's Blender comes with the node's, too."""
     _, found, rest = path.replace("\\", "/").partition(_ESSENTIALS)
-    resource: Any = bpy.utils.system_resource  # type: ignore[attr-defined]  # the stubs have no such function
-    own = Path(resource("DATAFILES"), "assets", rest)
-    return own.as_posix() if found and own.exists() else None
+    own = Path(os.path.normpath(_own_assets() / rest))
+    return own.as_posix() if found and _is_own_asset(str(own)) and own.exists() else None
 
 
 def _spelled_as_here(place: str, mirror: Mirror) -> str:

@@ -207,6 +207,17 @@ def test_a_blend_that_is_written_over_is_not_sent(project: Project) -> None:
         content(plan, 0)
 
 
+def test_a_blend_that_names_itself_goes_as_it_was_saved(project: Project) -> None:
+    # GIVEN a save that uses itself as a library, and that a newer one takes the place of
+    saved = open_source(project.blend)
+    order = project.order((Dependency(str(project.blend), "Library"),))
+    replaced(project.blend, scene(range(9)))
+    # THEN what is sent is that save
+    plan = make_plan(order, saved, BLAKE2B, None, project.cache)
+    assert names(plan) == ["shot.blend"]
+    assert content(plan, 0) == SAVE
+
+
 def test_what_is_noted_wrongly_of_a_file_is_wrong_once(project: Project) -> None:
     # GIVEN a note of a texture from when it had other bytes, which its time and size do not tell
     wood = project.file("wood.png", WOOD)

@@ -9,6 +9,10 @@ from typing import TypeVar
 import pytest
 import zmq
 
+from addon.client.bases import Bases
+from addon.client.ledger import Entry, Order
+from addon.client.recipe_cache import RecipeCache
+from addon.client.submission import Means, Submission
 from addon.protocol import bitmap, codec, codecs, zstd
 from addon.protocol.digest import BLAKE2B, BLAKE3, Buffer, chunk_algorithms, chunk_digest
 from addon.protocol.limits import EAGER_BYTES, MAX_HEADER_BYTES, WINDOW_BYTES
@@ -674,3 +678,16 @@ def test_a_cancelled_upload_is_withdrawn(node: ScriptedNode, start: StartClient,
     client.send(command="cancel", job=job)
     assert node.hear(Withdraw).manifest == manifest.digest
     client.until_state(job, "cancelled")
+
+
+def test_what_is_refused_to_the_session_concerns_no_job(tmp_path: Path) -> None:
+    # GIVEN a job of which nothing was offered yet
+    order = Order("e" * 32, str(tmp_path / "shot.blend"), "shot", None, "1", str(tmp_path))
+    means = Means(lambda *_: None, lambda: None, Bases(tmp_path / "bases"), RecipeCache(tmp_path / "recipes.sqlite3"))
+    submission = Submission(Entry(order, 0.0), means, lambda: None)
+    # THEN it heeds what is about it, and nothing else
+    submission.receive(Refused(Refusal.INTERNAL, "Something.", ""), b"")
+    submission.receive(Refused(Refusal.INTERNAL, "Something.", "d" * 32), b"")
+    assert submission._mail.empty()
+    submission.receive(Refused(Refusal.FILE_MISSING, "The files.", "e" * 32), b"")
+    assert not submission._mail.empty()

@@ -336,6 +336,31 @@ def test_what_has_arrived_of_a_withdrawn_save_is_there_for_the_next(node: Live) 
     check_stored(node.store, after)
 
 
+def test_what_was_withdrawn_is_evicted_before_what_was_cut_off(node: Live) -> None:
+    # GIVEN an upload that was cut off, and a younger one that was withdrawn
+    older, younger = shot(1, name="older.blend"), shot(2, name="younger.blend")
+    program = node.connect(1)
+    for save in (older, younger):
+        program.offer(save)
+        program.send_chunks(save, program.is_asked_for(save)[:-1])
+        program.waits()
+        node.has_taken_in(save)
+        if save is younger:
+            program.send(Withdraw(save.digest))
+        else:
+            program.break_off()
+            program = node.connect(1)
+    while not node.idle:
+        program.waits()
+    # WHEN something has to go
+    node.store.prune(set())
+    assert node.store.prune(set(), node.store.report().bytes - 1).files == 1
+    # THEN it is the withdrawn one's
+    assert node.store.manifest(younger.digest) is None
+    program.offer(older)
+    assert len(program.bring(older)) == 1
+
+
 def test_of_an_offer_said_twice_the_later_one_counts(node: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     # GIVEN an offer that is said again while a thread looks into the store for the first
     save = shot(1, 2)

@@ -123,6 +123,8 @@ class ScriptedNode:
             if isinstance(message, Submit):
                 assert message.spec.manifest == manifest.digest
                 return heads
+            if isinstance(message, Ping):
+                continue
             assert isinstance(message, Chunks)
             heads += self._decode(manifest, message, payload).chunks
             self.eager += len(payload)
@@ -409,11 +411,12 @@ def test_no_more_goes_than_the_node_has_room_for(node: ScriptedNode, start: Star
     everything = list(range(len(manifest.chunks)))
     node.need(manifest, everything)
     numbers: list[int] = []
-    taken = 0
-    while isinstance((found := node._any())[0], Chunks):
-        numbers += [head.number for head in found[0].chunks]
-        taken += len(found[1])
-    assert WINDOW_BYTES - (2 << 20) < taken <= WINDOW_BYTES
+    taken, found = 0, None
+    while taken <= WINDOW_BYTES - (2 << 20) or isinstance(found, Chunks):
+        found, payload = node._any()
+        numbers += [head.number for head in found.chunks] if isinstance(found, Chunks) else []
+        taken += len(payload)
+    assert taken <= WINDOW_BYTES
     # WHEN there is room again, THEN the rest does
     node.say(Grant(manifest.digest, taken + 2 * WINDOW_BYTES))
     while len(numbers) < len(everything):
@@ -532,7 +535,7 @@ def test_a_scene_of_thousands_of_tiny_files_goes(node: ScriptedNode, start: Star
     # GIVEN more chunks in a megabyte than the header of one message has room for
     client = start()
     shot.save(scene(range(5)))
-    files = [shot.file(f"{number}.ies", b"light %d" % number) for number in range(5000)]
+    files = [shot.file(f"{number}.ies", b"light %d" % number) for number in range(6500)]
     job = shot.render(client, *files)
     node.welcome()
     _, _, manifest = node.is_offered()

@@ -19,7 +19,7 @@ here makes mesh data so small that a batch is much below that.
 """
 
 BATCH_CHUNKS = 2000
-"""A message's header has room for 2,600 heads of chunks, and a scene may have as many small files."""
+"""A message's header has room for some 2,800 heads of chunks, and a scene may have as many small files."""
 
 AHEAD = 3
 """Batches that are encoded while one is being sent: keeps two cores busy, and costs some megabytes."""

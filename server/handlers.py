@@ -174,7 +174,10 @@ class Handlers:
             await upload.ended.wait()
             if not upload.stored:
                 return  # The client has been told, about the manifest, or is gone.
-        self._send_status(session, await self.node.submit(session.hello.client, spec))
+        try:
+            self._send_status(session, await self.node.submit(session.hello.client, spec))
+        finally:
+            session.stored.discard(spec.manifest)  # From now on the job keeps it, if there is one.
 
     def _on_cancel(self, _: Session, message: Cancel, __: Buffer) -> None:
         self.node.cancel(self.node.books.job(message.job))

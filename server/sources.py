@@ -14,7 +14,7 @@ from .blenders import Blender, NoBlender, choose_blender
 from .disk import refusal
 from .errors import RequestRefused
 from .job_folders import JobFolders
-from .store import Store
+from .store import Store, place
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Sources:
             raise RequestRefused(Refusal.BAD_FILE, str(error)) from error
         except OSError as error:
             raise refusal(error, self._folders.job_folder(spec.job).parent, manifest.size) from error
-        blend = tree / str(manifest.blend.root) / manifest.blend.name
+        blend = place(tree, manifest.blend)
         return Source(blender, blend, tree, manifest.roots)
 
 

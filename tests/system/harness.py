@@ -287,6 +287,13 @@ def cli(*arguments: object, data: Path, timeout: float = PATIENCE_S) -> subproce
     return subprocess.run(command, cwd=ROOT, env=TERMINAL, text=True, capture_output=True, timeout=timeout, check=False)
 
 
+def evict_all(node: NodeProcess) -> list[Path]:
+    """Have a node evict what no job needs; returns the artists' files that are left."""
+    done = cli("store", "--shrink-to", "0", "--to", node.address, data=node.data)
+    assert done.returncode == 0, done.stderr
+    return [*(node.data / "store" / "files").iterdir(), *(node.data / "store" / "incoming").iterdir()]
+
+
 def plain(text: str) -> str:
     """One line of what a terminal program said."""
     return re.sub(r"\s+", " ", text)

@@ -13,7 +13,17 @@ import pytest
 
 from server.blenders import Blender
 from server.pictures import verify
-from tests.system.harness import ClientProcess, NodeProcess, Scene, StartClient, StartNode, cli, free_port, plain
+from tests.system.harness import (
+    ClientProcess,
+    NodeProcess,
+    Scene,
+    StartClient,
+    StartNode,
+    cli,
+    evict_all,
+    free_port,
+    plain,
+)
 
 SmallDisk = Callable[[str], Path]
 Spoil = Callable[[Path, Path], str]
@@ -86,8 +96,9 @@ def test_files_that_cannot_be_rendered_get_a_sentence(
     assert failed["text"].endswith(".")
     # AND the second is rendered as if nothing had been
     client.until_state(client.render(good, tmp_path / "out", "1"), "done")
-    # AND the node kept nothing of the bad one
-    assert list((node.data / "files").iterdir()) == []
+    # AND nothing on the node needs the bad one
+    client.close()
+    assert evict_all(node) == []
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,17 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.system.harness import FRAMES, ClientProcess, NodeProcess, Scene, StartClient, StartLink, check_frames, cli
+from tests.system.harness import (
+    FRAMES,
+    ClientProcess,
+    NodeProcess,
+    Scene,
+    StartClient,
+    StartLink,
+    check_frames,
+    cli,
+    evict_all,
+)
 
 
 def test_the_node_killed_in_an_animation_goes_on_at_the_first_missing_frame(
@@ -174,7 +184,7 @@ def test_frames_of_a_closed_blender_come_with_the_next_one(
 
 
 @pytest.mark.parametrize("newer", [False, True], ids=["cancelled", "superseded"])
-def test_nothing_stays_on_the_node_of_an_upload_that_the_artist_ends(
+def test_nothing_on_the_node_needs_an_upload_that_the_artist_has_ended(
     node: NodeProcess, start_link: StartLink, start_client: StartClient, scene: Scene, tmp_path: Path, newer: bool
 ) -> None:
     # GIVEN an upload over a slow link, half done
@@ -184,7 +194,7 @@ def test_nothing_stays_on_the_node_of_an_upload_that_the_artist_ends(
     client = start_client(f"127.0.0.1:{link.port}")
     older = client.render(blend, tmp_path / "older", "1", trigger="save")
     link.wait_for(blend.stat().st_size // 2)
-    assert list((node.data / "incoming").iterdir()) != []
+    assert list((node.data / "store" / "incoming").iterdir()) != []
     # WHEN the artist cancels it, or saves the file anew
     if not newer:
         client.send(command="cancel", job=older)
@@ -192,10 +202,10 @@ def test_nothing_stays_on_the_node_of_an_upload_that_the_artist_ends(
     (tmp_path / "new.blend").replace(blend)
     after = client.render(blend, tmp_path / "frames", "1", trigger="save")
     client.until_state(older, "superseded" if newer else "cancelled")
-    # THEN the next file is rendered, and nothing is left of the first
+    # THEN the next file is rendered, and of the first nothing is kept that could not be evicted
     client.until_state(after, "done")
-    assert list((node.data / "incoming").iterdir()) == []
-    assert list((node.data / "files").iterdir()) == []
+    client.close()
+    assert evict_all(node) == []
 
 
 def test_a_link_that_breaks_is_taken_up_again(

@@ -42,6 +42,9 @@ FULL_DISK_PAUSE_S = 10.0
 CHANGED_PAUSE_S = 1.0
 """How long to wait before looking again at files one of which was changed meanwhile: it may still be written to."""
 
+LOOKED_UP = "The node looks up what it has of these files."
+"""What is told until the node has answered an offer: it may have gigabytes to copy, or another program to wait for."""
+
 log = logging.getLogger(__name__)
 
 
@@ -173,7 +176,7 @@ class Submission:
         self._offer(plan, base, welcome)
         eager = await sender.send_eagerly(_changed(plan, base))
         self._means.send(Submit(self._spec(plan)), None)
-        self._say("")
+        self._say(LOOKED_UP)
         sending: asyncio.Task[None] | None = None
         try:
             while True:
@@ -181,6 +184,7 @@ class Submission:
                     case (Need(limit=limit), bits):
                         missing = set(bitmap.unpack(bytes(bits), len(plan.manifest.chunks)))
                         sender.grant(limit)
+                        self._say("")
                         sending = asyncio.create_task(self._send(plan, sender, sorted(missing - eager)))
                     case (Grant(limit=limit), _):
                         sender.grant(limit)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from io import FileIO
 from typing import NamedTuple
 
+from addon.protocol.digest import chunk_digest
 from addon.protocol.recipe import Recipe
 
 from . import copying, plan
@@ -144,17 +145,18 @@ class Filler:
             log.warning("nothing could be taken from %s: %s", base.row.name, error)
 
     def chunk(self, name: bytes) -> bytes | None:
-        """Return a chunk's bytes as some file has them, not verified; None if none has."""
+        """Return a chunk's bytes; None if no file has them, or the one that should has others by now."""
         found = self._index.find_one(name)
         recipe = self._index.recipe(found[0].id) if found is not None else None
         if found is None or recipe is None or found[1] >= len(recipe) or recipe.id(found[1]) != name:
             return None
         try:
             with FileIO(self._folders.path(found[0].name)) as source:
-                return bytes(Reader(source, recipe).read(found[1]))
+                content = bytes(Reader(source, recipe).read(found[1]))
         except OSError as error:
             log.warning("%s could not be read: %s", found[0].name, error)
             return None
+        return content if chunk_digest(recipe.algorithm)(content) == name else None
 
 
 def _worthwhile(recipe: Recipe, fixed: list[int]) -> bool:

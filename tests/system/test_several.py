@@ -5,6 +5,7 @@ from pathlib import Path
 
 import psutil
 
+from addon.client.submission import LOOKED_UP
 from server.blenders import Blender
 from tests.system.harness import NodeProcess, Scene, StartClient, StartLink, StartNode, check_frames, cli, plain
 
@@ -76,7 +77,7 @@ def test_what_an_ended_program_was_sending_is_sent_by_who_waits_for_it(
     link.wait_for(size // 4)
     second = start_client(node.address)
     two = second.render(blend, tmp_path / "two", "2")
-    second.until_state(two, "uploading")
+    second.until(lambda line: line["event"] == "job" and line["job"] == two and line["text"] == LOOKED_UP)
     first.kill()
     second.until_state(two, "done")
 

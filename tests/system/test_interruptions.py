@@ -258,8 +258,9 @@ def test_what_a_job_had_rendered_comes_home_though_it_was_cancelled_while_its_no
 ) -> None:
     # GIVEN a job with frames that cannot be written yet, and whose node has gone
     (tmp_path / "frames").write_text("not a folder")
-    job = client.render(scene(SAMPLES="256"), tmp_path / "frames", "1-12")
-    client.until(lambda line: line["event"] == "job" and line["done"] >= 2)
+    # Frames take seconds: the node, back again, renders until it hears of the cancelling, and must not come to the end.
+    job = client.render(scene(SAMPLES="4096"), tmp_path / "frames", "1-12")
+    client.until(lambda line: line["event"] == "job" and line["done"] >= 1)
     node.kill()
     client.until_lost()
     # WHEN the artist cancels it, and the node comes back
@@ -271,7 +272,7 @@ def test_what_a_job_had_rendered_comes_home_though_it_was_cancelled_while_its_no
     client.until_state(job, "returning")
     told = client.until_state(job, "cancelled")
     assert told["text"] == "Cancelled."
-    assert 2 <= told["done"] == told["delivered"] < 12
+    assert 1 <= told["done"] == told["delivered"] < 12
     check_frames(tmp_path / "frames", FRAMES[: told["done"]])
 
 

@@ -84,7 +84,8 @@ def test_an_attempt_is_closed_once_however_its_blender_ends(
     def assignment(position: int, file: Path) -> Assignment:
         folder = tmp_path / str(position)
         folder.mkdir()
-        return Assignment(Task("1" * 32, position, 1), any_blender, file, tmp_path, ("/",), None, folder, tmp_path / "log")
+        task = Task("1" * 32, position, 1)
+        return Assignment(task, any_blender, file, tmp_path, ("/",), None, folder, tmp_path / "log")
 
     async def use() -> None:
         # GIVEN a slot whose Blender has come so far with a frame

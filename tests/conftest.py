@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Real Blenders for the tests.
+"""Real Blenders for the tests, and a disk that can be full.
 
 RELAY_TEST_BLENDERS lists the executables to use (separated as in PATH); without it every Blender of this machine and
 the bpy wheel is used. A test that asks for `blender` runs once with each, and is skipped where there is none;
@@ -9,7 +9,7 @@ RELAY_REQUIRE_BLENDER=1 makes that skip a failure.
 import functools
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -18,6 +18,7 @@ import pytest
 from server.blenders import WORKER_FLAGS, Blender, ask_version, find_blenders
 
 RunInBlender = Callable[..., subprocess.CompletedProcess[str]]
+SmallDisk = Callable[[str], Path]
 
 
 @functools.cache
@@ -68,3 +69,23 @@ def run_in_blender(tmp_path_factory: pytest.TempPathFactory) -> RunInBlender:
         )  # fmt: skip
 
     return run
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    """Makes a file system of the given size, or changes its size."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+
+    def mount(size: str) -> Path:
+        options = f"size={size}" + (",remount" if folder.is_mount() else "")
+        made = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=False, capture_output=True
+        )
+        if made.returncode:
+            pytest.skip(f"a small disk needs the right to mount: {made.stderr.decode().strip()}")
+        return folder
+
+    yield mount
+    if folder.is_mount():
+        subprocess.run(["umount", "--lazy", folder], check=True)

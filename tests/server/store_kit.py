@@ -17,6 +17,9 @@ Block = tuple[bytes, bytes]
 
 ADA, BEN = "ada", "ben"
 
+PLENTY = 1 << 40
+"""A limit that is never reached."""
+
 
 @dataclass(frozen=True)
 class Save:

@@ -8,7 +8,7 @@ import shutil
 import stat
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -24,9 +24,11 @@ from addon.protocol.manifest import FileEntry, Manifest
 from addon.protocol.messages import Codec
 from server.store import BaseMissing, FileBusy, Store, place
 from server.store import store as store_module
+from tests.conftest import SmallDisk
 from tests.server.store_kit import (
     ADA,
     BEN,
+    PLENTY,
     Save,
     blocks,
     changed,
@@ -37,15 +39,6 @@ from tests.server.store_kit import (
     save_of,
     send,
 )
-
-PLENTY = 1 << 40
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(tmp_path / "store", PLENTY)
-    yield store
-    store.close()
 
 
 @pytest.fixture
@@ -527,7 +520,7 @@ def test_a_job_cannot_write_into_the_stores_files_by_mistake(store: Store, tmp_p
     check_stored(store, save)
 
 
-def test_the_mirror_on_another_disk_is_a_copy(store: Store, small_disk: Callable[[str], Path]) -> None:
+def test_the_mirror_on_another_disk_is_a_copy(store: Store, small_disk: SmallDisk) -> None:
     folder = small_disk("1m")
     save = two_roots()
     send(store, save)
@@ -547,27 +540,7 @@ def test_what_is_not_here_cannot_be_mirrored(store: Store, tmp_path: Path) -> No
 # A full disk
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """Makes a file system of the given size, or changes its size."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-
-    def mount(size: str) -> Path:
-        options = f"size={size}" + (",remount" if folder.is_mount() else "")
-        made = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=False, capture_output=True
-        )
-        if made.returncode:
-            pytest.skip(f"a small disk needs the right to mount: {made.stderr.decode().strip()}")
-        return folder
-
-    yield mount
-    if folder.is_mount():
-        subprocess.run(["umount", "--lazy", folder], check=True)
-
-
-def test_what_cannot_fit_is_refused_before_it_is_sent(small_disk: Callable[[str], Path]) -> None:
+def test_what_cannot_fit_is_refused_before_it_is_sent(small_disk: SmallDisk) -> None:
     store = Store(small_disk("1m") / "store", PLENTY)
     with pytest.raises(OSError, match="No space left") as refused:
         store.begin(save_of(blocks(1, 100, payload=40_000), cut=5000).manifest, ADA)
@@ -576,7 +549,7 @@ def test_what_cannot_fit_is_refused_before_it_is_sent(small_disk: Callable[[str]
     store.close()
 
 
-def test_an_upload_that_fills_the_disk_goes_on_when_there_is_room(small_disk: Callable[[str], Path]) -> None:
+def test_an_upload_that_fills_the_disk_goes_on_when_there_is_room(small_disk: SmallDisk) -> None:
     # GIVEN an upload for which there was room when it began
     root = small_disk("4m")
     store = Store(root / "store", PLENTY)

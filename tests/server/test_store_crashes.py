@@ -22,6 +22,7 @@ from server.store import store as store_module
 from tests.server.store_kit import (
     ADA,
     BEN,
+    PLENTY,
     Save,
     blocks,
     changed,
@@ -32,8 +33,6 @@ from tests.server.store_kit import (
     save_of,
     send,
 )
-
-PLENTY = 1 << 40
 
 CALLS = {"write", "truncate", "unlink", "rename", "replace", "chmod", "copy_file_range", "executemany"}
 """What changes the disk, as the interpreter sees it called; and see `changes_the_disk`."""
@@ -214,13 +213,6 @@ def test_a_part_that_was_a_longer_file_gets_its_size(tmp_path: Path) -> None:
 
 
 # Files that somebody changed
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(tmp_path / "store", PLENTY)
-    yield store
-    store.close()
 
 
 def overwrite(path: Path, at: int, data: bytes) -> None:

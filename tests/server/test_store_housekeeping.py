@@ -5,7 +5,6 @@ import dataclasses
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from server.store.index import FileRow, ManifestRow, Phase, State
 from tests.server.store_kit import (
     ADA,
     BEN,
+    PLENTY,
     Save,
     blocks,
     changed,
@@ -29,15 +29,6 @@ from tests.server.store_kit import (
     save_of,
     send,
 )
-
-PLENTY = 1 << 40
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(tmp_path / "store", PLENTY)
-    yield store
-    store.close()
 
 
 def settled(store: Store) -> Store:

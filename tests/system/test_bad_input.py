@@ -4,8 +4,7 @@
 import re
 import shutil
 import socket
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 
 from server.blenders import Blender
 from server.pictures import verify
+from tests.conftest import SmallDisk
 from tests.system.harness import (
     ClientProcess,
     NodeProcess,
@@ -25,28 +25,7 @@ from tests.system.harness import (
     plain,
 )
 
-SmallDisk = Callable[[str], Path]
 Spoil = Callable[[Path, Path], str]
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
-    """Makes a file system of the given size, or changes its size."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-
-    def mount(size: str) -> Path:
-        options = f"size={size}" + (",remount" if folder.is_mount() else "")
-        made = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=False, capture_output=True
-        )
-        if made.returncode:
-            pytest.skip(f"a small disk needs the right to mount: {made.stderr.decode().strip()}")
-        return folder
-
-    yield mount
-    if folder.is_mount():
-        subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 def check_whole(folder: Path, count: int) -> None:

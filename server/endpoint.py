@@ -42,9 +42,6 @@ class Receiver(Protocol):
     def on_message(self, session: Session, message: ClientMessage, payload: Buffer) -> None:
         """A client has said something else. Raises ProtocolError for what makes no sense now."""
 
-    def on_end(self, session: Session) -> None:
-        """A client is gone."""
-
 
 class Endpoint:
     """The node's door."""
@@ -152,7 +149,6 @@ class Endpoint:
     def _end(self, session: Session, why: str) -> None:
         if self._sessions.pop(session.routing_id, None) is not None:
             log.info("%s left: %s", session.name, why)
-            self._receiver.on_end(session)
             session.close()
 
     async def _watch_silence(self) -> None:

@@ -118,9 +118,6 @@ class Handlers:
         except RequestRefused as error:
             self._refuse(session, error, getattr(message, "job", ""))
 
-    def on_end(self, session: Session) -> None:
-        """Nothing is left to do: the session lets go of what it was sending."""
-
     async def close(self) -> None:
         """Let go of what is under way."""
         if self._news_timer is not None:

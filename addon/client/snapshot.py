@@ -17,7 +17,6 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, BinaryIO
 
-from ..protocol.digest import new_digest
 from .errors import CannotRead, SourceChanged
 
 REPLACING_S = 5.0
@@ -25,7 +24,6 @@ REPLACING_S = 5.0
 BETWEEN_LOOKS_S = 0.25
 """How long a file must be out of sight, with no sign of a save, before it is believed to be gone: looking for the file
 and looking for the save that replaces it are two steps, and that save may end, and the next begin, between them."""
-_DIGEST_BYTES = 1 << 20
 
 
 class OpenFile(AbstractContextManager["OpenFile"]):
@@ -81,13 +79,6 @@ class Snapshot(OpenFile):
         if self.size == 0:
             self.close()
             raise CannotRead(f"{path} is empty: save it again in Blender.")
-
-    def digest(self) -> str:
-        """BLAKE2b-128 of all bytes, in hex. Reads the whole file: call it in a thread."""
-        digest = new_digest()
-        for offset in range(0, self.size, _DIGEST_BYTES):
-            digest.update(self.read(offset, min(_DIGEST_BYTES, self.size - offset)))
-        return digest.hexdigest()
 
 
 def _open_when_there(path: Path) -> BinaryIO:

@@ -48,13 +48,6 @@ def check_relative_name(name: str) -> str:
     return name
 
 
-def check_component(name: str) -> str:
-    """Return `name` if every system can hold it as one file. Raises UnsafePath."""
-    if not name or name != safe_component(name, ""):
-        raise UnsafePath(f"The file name {name!r} cannot be stored on every system.")
-    return name
-
-
 def portable_name(name: str) -> str:
     """Return a relative name with each component made into one that every system can hold."""
     return "/".join(safe_component(component, "_") for component in name.split("/"))

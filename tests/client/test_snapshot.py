@@ -27,10 +27,9 @@ def test_a_snapshot_stays_the_save_it_was(tmp_path: Path) -> None:
     path = tmp_path / "shot.blend"
     path.write_bytes(b"first" * 1000)
     taken = Snapshot(path)
-    digest = taken.digest()
     save_over(path, b"second" * 1000)
     assert taken.read(0, taken.size) == b"first" * 1000
-    assert taken.digest() == digest != Snapshot(path).digest()
+    assert Snapshot(path).read(0, taken.size) == (b"second" * 1000)[: taken.size]
 
 
 def test_a_save_is_not_hindered_by_a_snapshot_in_another_process(tmp_path: Path) -> None:

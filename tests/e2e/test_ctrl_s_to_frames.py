@@ -72,6 +72,62 @@ def test_ctrl_s_renders_the_current_frame_and_then_the_animation(
     connected.screenshot(artefact("ctrl-s-done"))
 
 
+RED_WORLD = """
+from pathlib import Path
+path = Path({folder!r}, "sky.png")
+path.parent.mkdir()
+picture = bpy.data.images.new("made", 8, 8)
+picture.pixels = [1.0, 0.0, 0.0, 1.0] * 64
+picture.filepath_raw, picture.file_format = str(path), "PNG"
+picture.save()
+bpy.data.images.remove(picture)
+scene = bpy.context.scene
+scene.view_settings.view_transform = "Standard"
+bpy.data.objects.remove(bpy.data.objects["Cube"])
+sky = scene.world.node_tree.nodes.new("ShaderNodeTexEnvironment")
+sky.image = bpy.data.images.load({stored!r})
+background = next(node for node in scene.world.node_tree.nodes if node.type == "BACKGROUND")
+scene.world.node_tree.links.new(sky.outputs["Color"], background.inputs["Color"])
+bpy.ops.ed.undo_push(message="Sky")
+"""
+
+COLOUR = """
+picture = bpy.data.images.load({path!r})
+answer = [round(value) for value in picture.pixels[:3]]
+bpy.data.images.remove(picture)
+"""
+
+RED, MAGENTA = [1, 0, 0], [1, 0, 1]
+"""The sky's colour, and what Blender shows for a picture that is not there."""
+
+
+def test_a_texture_beside_the_file_comes_along_and_a_lost_one_is_told_of_first(
+    connected: BlenderWindow, shot: Path, artefact: Artefact
+) -> None:
+    # GIVEN a scene whose sky is a picture outside the project's folder
+    sky = shot.parents[1] / "library" / "sky.png"
+    connected.run(RED_WORLD.format(folder=str(sky.parent), stored=str(sky)))
+    # WHEN it is saved THEN the node renders it with the picture
+    connected.key("ctrl+s")
+    finish(connected, 1)
+    frame = str(shot.parent / "frames" / "shot_020_0001.png")
+    assert connected.run(COLOUR.format(path=frame)) == RED
+
+    # AND with the picture lost, nothing is rendered before the artist has read so
+    sky.unlink()
+    connected.run("bpy.context.scene.camera.location.x += 1; bpy.ops.ed.undo_push(message='Move')")
+    connected.key("ctrl+s")
+    wait_for(lambda: "missing" in state(connected)["jobs"].values(), "the list of missing files")
+    selected = "from bl_ext.user_default.relay_render.addon.blender.live import live\n"
+    listed = connected.run(selected + "answer = [dict(each) for each in live().jobs.selected_job().missing]")
+    assert listed == [{"owner": 'Image "sky.png"', "path": str(sky)}]
+    connected.screenshot(artefact("files-missing"))
+    # UNTIL told to go on without
+    connected.run("bpy.ops.relay_render.go_on()")
+    finish(connected, 2)
+    assert connected.run(COLOUR.format(path=frame)) == MAGENTA
+
+
 def test_a_newer_save_replaces_what_still_renders(connected: BlenderWindow, shot: Path) -> None:
     # GIVEN two saves of a scene that renders for minutes
     connected.run("cycles = bpy.context.scene.cycles; cycles.use_adaptive_sampling, cycles.samples = False, 100_000")

@@ -10,7 +10,7 @@ MISSING_SHOWN = 8
 
 _STATES = {
     "waiting": ("TEMP", "Waiting"),
-    "missing": ("LIBRARY_DATA_BROKEN", "Files Missing"),
+    "missing": ("LIBRARY_DATA_BROKEN", "Missing"),
     "uploading": ("EXPORT", "Uploading"),
     "queued": ("TEMP", "Queued"),
     "rendering": ("RENDER_ANIMATION", "Rendering"),

@@ -140,3 +140,15 @@ def test_sentences_are_broken_to_the_width(text: str, lines: list[str]) -> None:
 
 def test_a_width_of_nothing_still_ends() -> None:
     assert wording.wrap("abc", 0, len) == ["a", "b", "c"]
+
+
+def test_missing_files_are_listed_by_data_block_as_far_as_there_is_room() -> None:
+    def waiting(count: int) -> Job:
+        lost = tuple({"owner": f'Image "{n}"', "path": f"/tex/{n}.png"} for n in range(count))
+        return Job("1", state="missing", missing=lost)
+
+    assert wording.missing_files(waiting(1)) == ['Image "0": /tex/0.png']
+    assert len(wording.missing_files(waiting(wording.MISSING_SHOWN))) == wording.MISSING_SHOWN
+    *listed, more = wording.missing_files(waiting(wording.MISSING_SHOWN + 5))
+    assert (len(listed), more) == (wording.MISSING_SHOWN, "and 5 more")
+    assert wording.bar(waiting(1)) == (0.0, "Missing")

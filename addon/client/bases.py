@@ -95,11 +95,12 @@ class Bases:
         return self._folder / f"{hashlib.blake2b(blend.encode(), digest_size=16).hexdigest()}.base"
 
 
-def base_of(plan: Plan, node: str) -> Base:
-    """Return what the next save needs of this one, which `node` has.
+def base_of(plan: Plan, node: str, earlier: Base | None = None) -> Base:
+    """Return what the next save needs of this one, which `node` has; `earlier` saves reading what is the same.
 
-    Reads the skeleton: in a thread. Raises SourceChanged.
+    Reads the rest of the skeleton: in a thread. Raises SourceChanged.
     """
+    read = dict(earlier.skeleton.values()) if earlier is not None else {}
     skeleton: dict[bytes, tuple[bytes, bytes]] = {}
     recipe = plan.manifest.blend.recipe
     room = SKELETON_BYTES
@@ -108,7 +109,7 @@ def base_of(plan: Plan, node: str) -> Base:
         if room < 0:
             break
         chunk = recipe.id(number)
-        skeleton[key] = chunk, bytes(plan.read(chunk))
+        skeleton[key] = chunk, read.get(chunk) or bytes(plan.read(chunk))
     return Base(node, plan.manifest, plan.payloads, skeleton)
 
 

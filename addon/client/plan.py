@@ -79,11 +79,6 @@ class Plan:
         self.cache.forget(path)  # It may have been out of date.
         return SourceChanged(f"{path} was changed while it was sent.")
 
-    def key(self, chunk: bytes) -> bytes | None:
-        """What names a skeleton chunk of the .blend across saves; None for any other chunk."""
-        place = self.manifest.places[chunk][0]
-        return self.keys[place.number] if place.file == 0 and place.number < len(self.keys) else None
-
 
 def make_plan(order: Order, blend: Source, algorithm: str, known: KnownPayloads | None, cache: RecipeCache) -> Plan:
     """Return what the order needs at the node; `known` are the payloads of the save before.

@@ -50,8 +50,6 @@ class KnownPayloads:
     """That named the chunks, and the payloads."""
     cuts: Mapping[bytes, Cuts] = field(default_factory=dict)
     """Of payloads longer than WHOLE_BYTES, by their names: if one is still there, it need not be cut again."""
-    keys: tuple[bytes, ...] = ()
-    """Of each payload chunk, in the recipe's order: what names it across saves, as `Piece.key` does a skeleton's."""
 
 
 def blend_recipe(
@@ -118,9 +116,8 @@ def _assemble(size: int, algorithm: str, found: Iterable[_Hashed]) -> tuple[Reci
         tuple(length for cuts in in_order for length in cuts.lengths),
         b"".join(cuts.ids for cuts in in_order),
     )
-    keys = tuple(b"%b\0%d" % (each.part.key, number) for each in payloads for number in range(len(each.cuts.lengths)))
-    known = KnownPayloads(algorithm, {each.name: each.cuts for each in payloads if each.name}, keys)
-    return recipe, tuple(each.part.key for each in skeleton), known
+    known = KnownPayloads(algorithm, {each.name: each.cuts for each in payloads if each.name})
+    return recipe, tuple(part.key for part, _, _ in hashed if isinstance(part, Piece)), known
 
 
 def _hash_parts(source: Source, algorithm: str, known: Mapping[bytes, Cuts]) -> Iterator[_Hashed]:
@@ -148,7 +145,7 @@ class _Hasher:
         return _Hashed(piece._replace(content=b""), Cuts((piece.length,), self._digest(piece.content)))
 
     def _hash_payload(self, payload: Payload) -> _Hashed:
-        offset, length, _ = payload
+        offset, length = payload
         if length <= WHOLE_BYTES:
             return _Hashed(payload, Cuts((length,), self._digest(self._source.read(offset, length))))
         name = self._name((offset, length))

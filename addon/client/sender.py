@@ -9,8 +9,8 @@ from ..protocol import codecs
 from ..protocol.digest import Buffer
 from ..protocol.limits import EAGER_BYTES, WINDOW_BYTES
 from ..protocol.messages import ChunkHead, Chunks, Codec
-from .bases import Base
 from .connection import Send
+from .counterparts import Counterparts
 from .plan import Plan
 
 BATCH_BYTES = 1 << 20
@@ -33,9 +33,10 @@ Batch = tuple[tuple[ChunkHead, ...], Buffer]
 class Sender:
     """Sends the chunks of one plan over one connection."""
 
-    def __init__(self, plan: Plan, base: Base | None, allowed: Collection[Codec], send: Send) -> None:
+    def __init__(self, plan: Plan, before: Counterparts | None, allowed: Collection[Codec], send: Send) -> None:
+        """`before`: what the node has of the save before."""
         self._plan = plan
-        self._base = base
+        self._before = before
         self._allowed = frozenset(allowed)
         self._send = send
         self._limit = WINDOW_BYTES
@@ -131,15 +132,9 @@ class Sender:
         encoder = codecs.Encoder(() if raw else self._allowed)
         for number in group:
             chunk = self._plan.manifest.chunks[number]
-            base, prefix = self._counterpart(chunk)
+            before = self._before.find(chunk) if self._before is not None else None
+            base, prefix = before or (b"", None)
             codec, encoded = encoder.encode(self._plan.read(chunk), prefix)
             heads.append(ChunkHead(number, len(encoded), codec, base.hex() if codec == Codec.PATCH else ""))
             parts.append(encoded)
         return tuple(heads), parts[0] if len(parts) == 1 else b"".join(parts)
-
-    def _counterpart(self, chunk: bytes) -> tuple[bytes, bytes | None]:
-        """The chunk that stood in this one's place in the save before, and its bytes."""
-        key = self._plan.key(chunk)
-        if self._base is None or key is None:
-            return b"", None
-        return self._base.skeleton.get(key, (b"", None))

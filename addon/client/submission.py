@@ -28,6 +28,7 @@ from ..protocol.messages import (
 )
 from .bases import Base, Bases, base_of
 from .connection import Send
+from .counterparts import Counterparts
 from .errors import CannotRead, JobRefused, SourceChanged
 from .gather import Missing
 from .ledger import Entry
@@ -123,7 +124,8 @@ class Submission:
         if self._plan is None:
             return
         try:
-            base = await asyncio.to_thread(base_of, self._plan, node)
+            earlier = await asyncio.to_thread(self._means.bases.get, self.entry.order.blend, node)
+            base = await asyncio.to_thread(base_of, self._plan, node, earlier)
             await asyncio.to_thread(self._means.bases.put, self.entry.order.blend, base)
         except (SourceChanged, CannotRead, OSError) as error:
             log.warning("the save cannot be told from the next: %s", error)
@@ -146,7 +148,8 @@ class Submission:
         base = await asyncio.to_thread(self._means.bases.get, self.entry.order.blend, welcome.id)
         try:
             plan = await self._planned(welcome, base)
-            sender = Sender(plan, base, set(welcome.codecs) & set(codecs.decodable()), self._means.send)
+            before = Counterparts(plan, base) if base is not None else None
+            sender = Sender(plan, before, set(welcome.codecs) & set(codecs.decodable()), self._means.send)
             return await self._bring(plan, base, welcome, sender)
         except SourceChanged as error:
             self.withdraw()  # Else the node would wait for the rest, and with the files that it holds for that, for us.

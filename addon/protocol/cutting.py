@@ -10,7 +10,6 @@ no cut but those beside it.
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from .blocks import Look, Source, walk
@@ -70,8 +69,6 @@ class Payload(NamedTuple):
 
     offset: int
     length: int
-    key: bytes
-    """Names it in this save and, as long as its data-block has as many large blocks before it, in the next."""
 
 
 class Piece(NamedTuple):
@@ -83,34 +80,11 @@ class Piece(NamedTuple):
     extents: tuple[Extent, ...]
     """Where its bytes stand in the file, in their order."""
     content: bytes = b""
-    """These bytes, from `parts`; an outline goes without."""
-
-
-@dataclass(frozen=True)
-class Outline:
-    """A .blend as its two streams."""
-
-    runs: tuple[int, ...]
-    """As in `recipe.Recipe`."""
-    skeleton: tuple[Piece, ...]
-    payloads: tuple[Payload, ...]
-    """In the file's order."""
-
-
-def outline(source: Source) -> Outline:
-    """Return where a .blend is to be cut. Raises NotABlend or TruncatedBlend."""
-    skeleton: list[Piece] = []
-    payloads: list[Payload] = []
-    for part in parts(source):
-        if isinstance(part, Piece):
-            skeleton.append(part._replace(content=b""))
-        else:
-            payloads.append(part)
-    return Outline(runs_between(payloads, source.size), tuple(skeleton), tuple(payloads))
+    """These bytes."""
 
 
 def parts(source: Source, look: Look | None = None) -> Iterator[Piece | Payload]:
-    """Yield the outline of a .blend part by part, as soon as the walk has passed it. Raises as `outline` does.
+    """Yield the parts of a .blend, each as soon as the walk has passed it. Raises NotABlend or TruncatedBlend.
 
     So a compressed file is decompressed once: a piece, which may reach over many payloads, comes with its bytes, and a
     payload is best read soon. `look` is as in `walk`.
@@ -119,8 +93,6 @@ def parts(source: Source, look: Look | None = None) -> Iterator[Piece | Payload]
     skeleton = _Skeleton(source)
     end = 0
     name = b""
-    payloads: Counter[bytes] = Counter()
-    """So many so far, by the data-block that they belong to."""
     for code, offset, length in walk(source, look):
         begins = code[2:] == b"\0\0"
         if begins:
@@ -129,21 +101,12 @@ def parts(source: Source, look: Look | None = None) -> Iterator[Piece | Payload]
             yield skeleton.take(end, name)
         if length >= large and (code != _THUMBNAIL or length > _THUMBNAIL_BYTES):
             skeleton.skip(offset, length)
-            yield Payload(offset, length, b"%b\0payload %d" % (name, payloads[name]))
-            payloads[name] += 1
+            yield Payload(offset, length)
         end = offset + length
     while source.size - end > PIECE_MAX_BYTES:  # Nothing of Blender's stands behind the last block.
         end += PIECE_MAX_BYTES
         yield skeleton.take(end, name)
     yield skeleton.take(source.size, name)
-
-
-def payload_cuts(payload: Buffer) -> list[int]:
-    """Return the lengths of the chunks of one large block's payload, bytes."""
-    if len(payload) <= WHOLE_BYTES:
-        return [len(payload)]
-    cutter = Cutter()
-    return cutter.feed(payload) + cutter.finish()
 
 
 class Cutter:
@@ -199,7 +162,7 @@ def runs_between(payloads: Sequence[Payload], size: int) -> tuple[int, ...]:
     """Return the runs of a file of `size` bytes that has these payloads, as `recipe.Recipe` wants them."""
     runs: list[int] = []
     end = 0
-    for offset, length, _ in payloads:
+    for offset, length in payloads:
         runs += (offset - end, length)
         end = offset + length
     return (*runs, size - end) if end < size or not runs else tuple(runs)

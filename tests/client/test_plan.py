@@ -99,15 +99,6 @@ def test_a_file_goes_once_by_whatever_names_it_is_used(project: Project) -> None
     assert names(plan) == ["shots/shot.blend", "textures/wood.png"]
 
 
-def test_only_the_skeleton_of_the_blend_has_keys(project: Project) -> None:
-    plan = project.plan(project.file("wood.png", WOOD))
-    recipe = plan.manifest.blend.recipe
-    keys = [plan.key(recipe.id(number)) for number in range(len(recipe))]
-    assert keys == [*plan.keys, *[None] * (len(recipe) - recipe.skeleton)]
-    assert len(set(plan.keys)) == recipe.skeleton
-    assert plan.key(last_chunk(plan, 1)) is None
-
-
 @pytest.mark.skipif(zstd.name() is None, reason="needs zstd")
 def test_a_compressed_blend_goes_as_what_it_holds(project: Project) -> None:
     # GIVEN a scene that is compressed, and a library of it that is, too

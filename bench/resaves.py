@@ -95,7 +95,7 @@ def _short(number: float) -> str:
 
 
 def save_as(save: Path, path: Path) -> None:
-    """Put a save where it was made, as Blender does: the older one is kept as .blend1, and another file takes its name."""
+    """Put a save where it was made, as Blender does: the one before becomes .blend1, another file takes its name."""
     draft = path.with_name(f"{path.name}@")
     os.link(save, draft)
     if path.exists():

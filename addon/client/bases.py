@@ -19,7 +19,7 @@ from ..protocol.digest import DIGEST_BYTES
 from ..protocol.errors import ProtocolError
 from ..protocol.manifest import Manifest
 from .plan import Plan
-from .recipes import Cuts, KnownPayloads
+from .recipes import Cuts, KnownPayloads, LongPayload
 
 log = logging.getLogger(__name__)
 
@@ -130,14 +130,14 @@ def _undamaged(found: bytes) -> bytes:
 def _pack(base: Base) -> bytes:
     """A line of JSON, then everything that is bytes, compressed where that is possible."""
     pieces = [(key.hex(), chunk.hex(), len(found)) for key, (chunk, found) in base.skeleton.items()]
-    cuts = [(name.hex(), each.lengths) for name, each in base.payloads.cuts.items()]
+    long = [(each.key.hex(), each.name.hex(), each.cuts.lengths) for each in base.payloads.payloads]
     columns = [found for _, found in base.skeleton.values()]
-    columns += [each.ids for each in base.payloads.cuts.values()]
+    columns += [each.cuts.ids for each in base.payloads.payloads]
     body = base.manifest.packed + b"".join(columns)
     compressed = zstd.name() is not None
     head = {
         "node": base.node, "manifest": len(base.manifest.packed), "skeleton": pieces, "size": len(body),
-        "algorithm": base.payloads.algorithm, "payloads": cuts, "compressed": compressed,
+        "algorithm": base.payloads.algorithm, "payloads": long, "compressed": compressed,
     }  # fmt: skip
     return json.dumps(head).encode() + b"\n" + (zstd.compress(body) if compressed else body)
 
@@ -150,8 +150,10 @@ def _unpack(packed: bytes) -> Base:
     columns = io.BytesIO(body)
     manifest = Manifest.unpack(columns.read(head["manifest"]))
     skeleton = {bytes.fromhex(key): (bytes.fromhex(chunk), columns.read(size)) for key, chunk, size in head["skeleton"]}
-    cuts = {
-        bytes.fromhex(name): Cuts(tuple(lengths), columns.read(DIGEST_BYTES * len(lengths)))
-        for name, lengths in head["payloads"]
-    }
-    return Base(head["node"], manifest, KnownPayloads(head["algorithm"], cuts), skeleton)
+    long = tuple(
+        LongPayload(
+            bytes.fromhex(key), bytes.fromhex(name), Cuts(tuple(lengths), columns.read(DIGEST_BYTES * len(lengths)))
+        )
+        for key, name, lengths in head["payloads"]
+    )
+    return Base(head["node"], manifest, KnownPayloads(head["algorithm"], tuple(long)), skeleton)

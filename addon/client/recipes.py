@@ -4,25 +4,23 @@
 import functools
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from ..protocol.blendfile import GZIP_MAGIC, ZSTD_MAGIC, NotABlend, TruncatedBlend, check_source
 from ..protocol.blocks import Source
 from ..protocol.cutting import WHOLE_BYTES, Cutter, Payload, Piece, parts, plain_cuts, runs_between
-from ..protocol.digest import chunk_digest
+from ..protocol.digest import DIGEST_BYTES, chunk_digest
 from ..protocol.recipe import Extent, Recipe
 from .errors import CannotRead
 from .recipe_cache import RecipeCache
 from .unpacked import LookAhead, Unpacked, open_source
 
-__all__ = ["Cuts", "KnownPayloads", "RecipeCache", "blend_recipe", "file_recipe", "plain_recipe"]
+__all__ = ["Cuts", "KnownPayloads", "LongPayload", "RecipeCache", "blend_recipe", "file_recipe", "plain_recipe"]
 
-_GROUP_BYTES = 1 << 20
-"""What a task hashes, in a quarter of a millisecond or more: to hand a task over costs 20 us."""
 _SEGMENT_BYTES = 1 << 20
 """What is read at once."""
 _THREADS = min(3, os.cpu_count() or 1)
@@ -42,14 +40,27 @@ class Cuts(NamedTuple):
     """Of each chunk, DIGEST_BYTES bytes."""
 
 
+class LongPayload(NamedTuple):
+    """A payload longer than WHOLE_BYTES."""
+
+    key: bytes
+    """Names its place in this save and the next."""
+    name: bytes
+    """Names its bytes."""
+    cuts: Cuts
+
+
 @dataclass(frozen=True, slots=True)
 class KnownPayloads:
-    """What the next save can use of what was found out about this one's payloads."""
+    """What the next save can use of what was found out about this one's payloads.
+
+    One that is the same need not be cut again. One that has changed in place, such as a mesh that was sculpted, is best
+    cut as it was, so that each chunk can be told from its older self.
+    """
 
     algorithm: str = ""
     """That named the chunks, and the payloads."""
-    cuts: Mapping[bytes, Cuts] = field(default_factory=dict)
-    """Of payloads longer than WHOLE_BYTES, by their names: if one is still there, it need not be cut again."""
+    payloads: tuple[LongPayload, ...] = ()
 
 
 def blend_recipe(
@@ -64,7 +75,7 @@ def blend_recipe(
         if bytes(source.read(0, min(4, source.size))).startswith((ZSTD_MAGIC, GZIP_MAGIC)):
             check_source(source)
             return plain_recipe(source, algorithm), (), KnownPayloads(algorithm)
-        usable = known.cuts if known is not None and known.algorithm == algorithm else {}
+        usable = known.payloads if known is not None and known.algorithm == algorithm else ()
         return _assemble(source.size, algorithm, _hash_parts(source, algorithm, usable))
     except (NotABlend, TruncatedBlend) as error:
         raise CannotRead(str(error)) from error
@@ -88,7 +99,7 @@ def file_recipe(path: Path, algorithm: str, cache: RecipeCache) -> Recipe:
     if recipe is None:
         with open_source(path) as source:
             try:
-                recipe, _, _ = _assemble(source.size, algorithm, _hash_parts(source, algorithm, {}))
+                recipe, _, _ = _assemble(source.size, algorithm, _hash_parts(source, algorithm, ()))
             except (NotABlend, TruncatedBlend):
                 recipe = plain_recipe(source, algorithm)
         cache.put(path, recipe)
@@ -98,58 +109,82 @@ def file_recipe(path: Path, algorithm: str, cache: RecipeCache) -> Recipe:
 class _Hashed(NamedTuple):
     """A part of a .blend with its chunks."""
 
-    part: Piece | Payload
+    payload: Extent | None
+    """None: it is of the skeleton."""
+    key: bytes
     cuts: Cuts
     name: bytes = b""
-    """Of a payload longer than WHOLE_BYTES."""
+    """Of a long payload."""
 
 
-def _assemble(size: int, algorithm: str, found: Iterable[_Hashed]) -> tuple[Recipe, tuple[bytes, ...], KnownPayloads]:
-    hashed = list(found)
-    skeleton = [each for each in hashed if isinstance(each.part, Piece)]
-    payloads = [each for each in hashed if isinstance(each.part, Payload)]
+def _assemble(size: int, algorithm: str, hashed: Sequence[_Hashed]) -> tuple[Recipe, tuple[bytes, ...], KnownPayloads]:
+    skeleton = [each for each in hashed if each.payload is None]
+    payloads = [each for each in hashed if each.payload is not None]
     in_order = [each.cuts for each in (*skeleton, *payloads)]
     recipe = Recipe(
         algorithm,
-        runs_between([part for part, _, _ in hashed if isinstance(part, Payload)], size),
+        runs_between([each.payload for each in hashed if each.payload is not None], size),
         len(skeleton),
         tuple(length for cuts in in_order for length in cuts.lengths),
-        b"".join(cuts.ids for cuts in in_order),
+        b"".join([cuts.ids for cuts in in_order]),
     )
-    known = KnownPayloads(algorithm, {each.name: each.cuts for each in payloads if each.name})
-    return recipe, tuple(part.key for part, _, _ in hashed if isinstance(part, Piece)), known
+    known = KnownPayloads(algorithm, tuple(LongPayload(key, name, cuts) for _, key, cuts, name in payloads if name))
+    return recipe, tuple(each.key for each in skeleton), known
 
 
-def _hash_parts(source: Source, algorithm: str, known: Mapping[bytes, Cuts]) -> Iterator[_Hashed]:
-    """Yield a .blend's parts in the file's order. Raises NotABlend, TruncatedBlend."""
+def _hash_parts(source: Source, algorithm: str, known: Sequence[LongPayload]) -> list[_Hashed]:
+    """Return a .blend's parts in the file's order. Raises NotABlend, TruncatedBlend.
+
+    Long payloads are hashed in threads, all others on the way: most of ten thousand parts have a few kilobytes, and to
+    hand them over would cost more than to hash them.
+    """
     hasher = _Hasher(source, algorithm, known)
+    digest = chunk_digest(algorithm)
     look = LookAhead(source, _pool()) if isinstance(source, Unpacked) else None
-    for group in _in_threads(hasher.hash_all, _groups(parts(source, look))):
-        yield from group
+    hashed: list[_Hashed | Future[_Hashed]] = []
+    running: deque[Future[_Hashed]] = deque()
+    try:
+        for part in parts(source, look):
+            if isinstance(part, Piece):
+                hashed.append(_Hashed(None, part.key, Cuts((part.length,), digest(part.content))))
+            elif part.length <= WHOLE_BYTES:
+                cuts = Cuts((part.length,), digest(part.content))
+                hashed.append(_Hashed((part.offset, part.length), part.key, cuts))
+            else:
+                if len(running) == _UNFINISHED:
+                    running.popleft().result()
+                running.append(_pool().submit(hasher.hash, part))
+                hashed.append(running[-1])
+        return [each.result() if isinstance(each, Future) else each for each in hashed]
+    finally:
+        for future in running:
+            future.cancel()
 
 
 class _Hasher:
-    """Hashes the parts of one .blend; any thread may."""
+    """Hashes the long payloads of one .blend; any thread may."""
 
-    def __init__(self, source: Source, algorithm: str, known: Mapping[bytes, Cuts]) -> None:
+    def __init__(self, source: Source, algorithm: str, known: Sequence[LongPayload]) -> None:
         self._source = source
         self._digest = chunk_digest(algorithm)
-        self._known = known
+        self._by_name = {each.name: each.cuts for each in known}
+        self._by_key = {each.key: each.cuts for each in known}
 
-    def hash_all(self, group: Sequence[Piece | Payload]) -> list[_Hashed]:
-        """Return some parts with their chunks."""
-        return [self._hash_piece(part) if isinstance(part, Piece) else self._hash_payload(part) for part in group]
+    def hash(self, payload: Payload) -> _Hashed:
+        """Return a payload with its chunks."""
+        extent = payload.offset, payload.length
+        name = self._name(extent)
+        cuts = self._by_name.get(name) or self._as_before(payload) or self._cut(extent)
+        return _Hashed(extent, payload.key, cuts, name)
 
-    def _hash_piece(self, piece: Piece) -> _Hashed:
-        """Without the bytes, once they are hashed."""
-        return _Hashed(piece._replace(content=b""), Cuts((piece.length,), self._digest(piece.content)))
-
-    def _hash_payload(self, payload: Payload) -> _Hashed:
-        offset, length = payload
-        if length <= WHOLE_BYTES:
-            return _Hashed(payload, Cuts((length,), self._digest(self._source.read(offset, length))))
-        name = self._name((offset, length))
-        return _Hashed(payload, self._known.get(name) or self._cut(offset, length), name)
+    def _as_before(self, payload: Payload) -> Cuts | None:
+        """Cut it as it was cut in the save before; None if it has another length, or little in common with that."""
+        before = self._by_key.get(payload.key)
+        if before is None or sum(before.lengths) != payload.length:
+            return None
+        cuts = self._hashed(payload.offset, before.lengths)
+        same = sum(one == other for one, other in zip(_split(cuts.ids), _split(before.ids), strict=True))
+        return cuts if 2 * same >= len(before.lengths) else None
 
     def _name(self, extent: Extent) -> bytes:
         """Return what names these bytes in this save and the next: a digest of them, or of how they are compressed."""
@@ -159,28 +194,21 @@ class _Hasher:
         digests = [self._digest(source.read(*segment)) for segment in _segments(*extent)]
         return self._digest(b"".join([kind, *digests]))
 
-    def _cut(self, offset: int, length: int) -> Cuts:
+    def _cut(self, extent: Extent) -> Cuts:
         cutter = Cutter()
         lengths: list[int] = []
-        for segment in _segments(offset, length):
+        for segment in _segments(*extent):
             lengths += cutter.feed(self._source.read(*segment))
         lengths += cutter.finish()
+        return self._hashed(extent[0], lengths)
+
+    def _hashed(self, offset: int, lengths: Sequence[int]) -> Cuts:
         ids = [self._digest(self._source.read(*extent)) for extent in _extents_of(offset, lengths)]
         return Cuts(tuple(lengths), b"".join(ids))
 
 
-def _groups(found: Iterable[Piece | Payload]) -> Iterator[list[Piece | Payload]]:
-    """Yield neighbours together, until they are enough work for a task."""
-    group: list[Piece | Payload] = []
-    size = 0
-    for part in found:
-        group.append(part)
-        size += part.length
-        if size >= _GROUP_BYTES:
-            yield group
-            group, size = [], 0
-    if group:
-        yield group
+def _split(ids: bytes) -> Iterator[bytes]:
+    return (ids[at : at + DIGEST_BYTES] for at in range(0, len(ids), DIGEST_BYTES))
 
 
 def _segments(offset: int, length: int) -> Iterator[Extent]:

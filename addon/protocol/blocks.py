@@ -19,9 +19,9 @@ from .digest import Buffer
 
 HEADER_BYTES = 17
 """The longest header."""
-_WINDOW_BYTES = 16 << 10
-"""What the walk asks for at once: some thirty blocks lie between two large ones, and a source that must copy or
-decompress gains nothing from reading what is skipped.
+STRETCH_BYTES = 256 << 10
+"""What is read at once. A scene has 50,000 blocks, which lie close together but for some large ones: to read each by
+itself costs more than to look at it, and to read what is skipped then costs little.
 """
 _END = b"ENDB"
 
@@ -86,6 +86,41 @@ Look = Callable[[int, int], Buffer]
 MAX_HEAD_BYTES = LARGE.head.size
 
 
+class Stretch:
+    """The bytes around the place that a walk has come to: a source from which little things are quickly read."""
+
+    def __init__(self, source: Source, look: Look | None = None) -> None:
+        """`look` finds the bytes that come next, by default `source.read`."""
+        self.size = source.size
+        self._source = source
+        self._look = look or source.read
+        self._bytes = memoryview(b"")
+        self._start = 0
+        """Offset of these in the file."""
+
+    def read(self, offset: int, length: int) -> Buffer:
+        """Return the bytes [offset, offset + length); a view where they are at hand."""
+        at = offset - self._start
+        if at >= 0 and at + length > len(self._bytes) and length <= STRETCH_BYTES:
+            self._load(offset)
+            at = 0
+        if at < 0 or at + length > len(self._bytes):
+            return self._source.read(offset, length)
+        return self._bytes[at : at + length]
+
+    def ahead(self, offset: int, length: int) -> memoryview:
+        """Return what is at hand from `offset` on; a `Look`."""
+        at = offset - self._start
+        if at < 0 or at + min(length, MAX_HEAD_BYTES) > len(self._bytes):
+            self._load(offset)
+            at = 0
+        return self._bytes[at:]
+
+    def _load(self, offset: int) -> None:
+        self._bytes = memoryview(self._look(offset, min(STRETCH_BYTES, self.size - offset)))
+        self._start = offset
+
+
 def parse_header(start: bytes) -> tuple[tuple[int, int], Layout]:
     """Return (version, layout) of an uncompressed file that begins with `start`: ((4, 3), LEGACY).
 
@@ -107,10 +142,9 @@ def parse_header(start: bytes) -> tuple[tuple[int, int], Layout]:
 def walk(source: Source, look: Look | None = None) -> Iterator[Block]:
     """Yield every block, ENDB as the last one: 25,000 in some 10 ms. A block that is yielded lies within the file.
 
-    `look` is used to look for heads, by default `source.read`. Raises NotABlend, and TruncatedBlend where the blocks do
-    not reach ENDB.
+    `look` is used to look for heads. Raises NotABlend, and TruncatedBlend where the blocks do not reach ENDB.
     """
-    look = look or source.read
+    look = look or Stretch(source).ahead
     size = source.size
     _, layout = parse_header(bytes(source.read(0, min(HEADER_BYTES, size))))
     unpack, head, length_at = layout.head.unpack_from, layout.head.size, layout.length_at
@@ -119,7 +153,7 @@ def walk(source: Source, look: Look | None = None) -> Iterator[Block]:
     at = layout.first
     while (payload := at + head) <= size:
         if payload > end:
-            window = look(at, min(_WINDOW_BYTES, size - at))
+            window = look(at, min(STRETCH_BYTES, size - at))
             start, end = at, at + len(window)
         fields = unpack(window, at - start)
         length = fields[length_at]

@@ -25,6 +25,9 @@ _WORTHWHILE = 0.95
 _SAME_LEFT = 0.05
 """How far what is left of a chunk may be from what was left of the one before, as parts of a chunk."""
 
+_PATCH_LEVEL = 3
+"""Of zstd. What is added to a manifest moves all that follows, which level 1 loses sight of: 13 KB instead of 0.4."""
+
 _GOOD_PATCH = 1 / 16
 """The part of a chunk that a patch may leave without anything else being tried."""
 
@@ -57,7 +60,7 @@ class Encoder:
         With `base`, bytes of which the chunk may be a changed copy, PATCH is among them. RAW is what remains: it needs
         no permission, and its bytes are the buffer itself. What is not RAW is smaller than the chunk.
         """
-        patch = zstd.compress(chunk, prefix=base) if base is not None and self._patches else None
+        patch = zstd.compress(chunk, _PATCH_LEVEL, base) if base is not None and self._patches else None
         if patch is not None and len(patch) <= len(chunk) * _GOOD_PATCH:
             return Codec.PATCH, patch
         codec, encoded = self._encode(chunk)

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from .blocks import Look, Source, walk
+from .blocks import Look, Source, Stretch, walk
 from .digest import Buffer
 from .recipe import Extent
 
@@ -69,6 +69,10 @@ class Payload(NamedTuple):
 
     offset: int
     length: int
+    key: bytes
+    """Names it in this save and, as long as its data-block has as many large blocks before it, in the next."""
+    content: Buffer = b""
+    """These bytes, if they are WHOLE_BYTES at most."""
 
 
 class Piece(NamedTuple):
@@ -86,22 +90,27 @@ class Piece(NamedTuple):
 def parts(source: Source, look: Look | None = None) -> Iterator[Piece | Payload]:
     """Yield the parts of a .blend, each as soon as the walk has passed it. Raises NotABlend or TruncatedBlend.
 
-    So a compressed file is decompressed once: a piece, which may reach over many payloads, comes with its bytes, and a
-    payload is best read soon. `look` is as in `walk`.
+    So a file is read once, and a compressed one decompressed once: all but long payloads come with their bytes, and
+    those are best read soon. `look` is as in `walk`.
     """
     large = _large_bytes(source.size)
-    skeleton = _Skeleton(source)
+    stretch = Stretch(source, look)
+    skeleton = _Skeleton(stretch)
     end = 0
     name = b""
-    for code, offset, length in walk(source, look):
+    payloads: Counter[bytes] = Counter()
+    """So many so far, by the data-block that they belong to."""
+    for code, offset, length in walk(source, stretch.ahead):
         begins = code[2:] == b"\0\0"
         if begins:
-            name = _id_name(source, code, offset, length)
+            name = _id_name(stretch, code, offset, length)
         if end >= skeleton.full_at or (begins and skeleton.may_end(end, name)):
             yield skeleton.take(end, name)
         if length >= large and (code != _THUMBNAIL or length > _THUMBNAIL_BYTES):
             skeleton.skip(offset, length)
-            yield Payload(offset, length)
+            content = stretch.read(offset, length) if length <= WHOLE_BYTES else b""
+            yield Payload(offset, length, b"%b\0%d" % (name, payloads[name]), content)
+            payloads[name] += 1
         end = offset + length
     while source.size - end > PIECE_MAX_BYTES:  # Nothing of Blender's stands behind the last block.
         end += PIECE_MAX_BYTES
@@ -158,7 +167,7 @@ def plain_cuts(size: int) -> list[int]:
     return [PLAIN_BYTES] * whole + [rest] * bool(rest)
 
 
-def runs_between(payloads: Sequence[Payload], size: int) -> tuple[int, ...]:
+def runs_between(payloads: Sequence[Extent], size: int) -> tuple[int, ...]:
     """Return the runs of a file of `size` bytes that has these payloads, as `recipe.Recipe` wants them."""
     runs: list[int] = []
     end = 0

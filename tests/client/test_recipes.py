@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import pytest
@@ -98,7 +98,7 @@ def test_payloads_are_cut_alike_whether_they_were_known_or_not(blocks: list[Bloc
     recipe, keys, known = blend_recipe(Memory(file), ALGORITHM)
     assert blend_recipe(Memory(file), ALGORITHM, known) == (recipe, keys, known)
     long = {block.payload for block in blocks if block.length > WHOLE_BYTES}
-    assert sorted(sum(cuts.lengths) for cuts in known.cuts.values()) == sorted(map(len, long))
+    assert sorted(sum(each.cuts.lengths) for each in known.payloads) == sorted(map(len, long))
 
 
 @pytest.mark.parametrize("algorithm", chunk_algorithms())
@@ -161,10 +161,43 @@ def test_one_that_was_compressed_the_same_way_is_not_even_decompressed(
 LARGE_HEAD = blend([Block(b"DATA", LARGE_PAYLOAD.payload)])[len(blends.LARGE) :][:32]
 
 
+def test_a_payload_that_has_changed_in_place_is_cut_as_before() -> None:
+    # GIVEN a mesh
+    recipe, _, known = blend_recipe(Memory(blend([data_block("MEterrain"), LARGE_PAYLOAD])), ALGORITHM)
+    # WHEN an object comes before it, and 200 KB of it are sculpted, its places to cut with them
+    sculpted = bytearray(LARGE_PAYLOAD.payload)
+    sculpted[1_000_000:1_200_000] = data(200_000, seed=10).payload
+    after = [data_block("OBnew"), data_block("MEterrain"), Block(b"DATA", bytes(sculpted))]
+    recipe_after, _, known_after = blend_recipe(Memory(blend(after)), ALGORITHM, known)
+    # THEN each chunk has its older self, and those beside the change are the same
+    assert recipe_after.lengths[recipe_after.skeleton :] == recipe.lengths[recipe.skeleton :]
+    starts = list(accumulate(recipe.lengths[recipe.skeleton :], initial=0))
+    for number, (start, end) in enumerate(pairwise(starts)):
+        same = recipe_after.id(recipe_after.skeleton + number) == recipe.id(recipe.skeleton + number)
+        assert same == (end <= 1_000_000 or start >= 1_200_000)
+    # AND the save after that does without cutting
+    assert blend_recipe(Memory(blend(after)), ALGORITHM, known_after) == (recipe_after, _keys(after), known_after)
+
+
+def _keys(blocks: list[Block]) -> tuple[bytes, ...]:
+    return blend_recipe(Memory(blend(blocks)), ALGORITHM)[1]
+
+
+@pytest.mark.parametrize("longer", [True, False], ids=["longer", "of the same length"])
+def test_a_payload_that_has_moved_within_itself_is_cut_by_its_content(longer: bool) -> None:
+    recipe, _, known = blend_recipe(Memory(blend([data_block("MEterrain"), LARGE_PAYLOAD])), ALGORITHM)
+    content = b"new!" + LARGE_PAYLOAD.payload
+    content = content if longer else content[: LARGE_PAYLOAD.length]
+    after = Memory(blend([data_block("MEterrain"), Block(b"DATA", content)]))
+    recipe_after, _, _ = blend_recipe(after, ALGORITHM, known)
+    assert recipe_after == blend_recipe(after, ALGORITHM)[0]
+    assert new_bytes(recipe_after, recipe) < 0.3 * LARGE_PAYLOAD.length
+
+
 def test_what_another_algorithm_has_named_is_not_known() -> None:
     file = Memory(blend([LARGE_PAYLOAD]))
     _, _, known = blend_recipe(file, BLAKE2B)
-    other = KnownPayloads("another", known.cuts)
+    other = KnownPayloads("another", known.payloads)
     assert blend_recipe(file, BLAKE2B, other) == blend_recipe(file, BLAKE2B)
 
 
@@ -199,7 +232,7 @@ def test_what_cannot_be_decompressed_here_travels_as_it_is(tmp_path: Path, monke
     with open_source(path) as source:
         recipe, keys, known = blend_recipe(source, ALGORITHM)
         assert rebuilt(recipe, source) == content
-    assert (keys, known.cuts) == ((), {})
+    assert (keys, known.payloads) == ((), ())
     assert recipe == plain_recipe(Memory(content), ALGORITHM)
 
 

@@ -27,8 +27,8 @@ def outline(source: Source) -> Outline:
         if isinstance(part, Piece):
             skeleton.append(part._replace(content=b""))
         else:
-            payloads.append(part)
-    return Outline(runs_between(payloads, source.size), tuple(skeleton), tuple(payloads))
+            payloads.append(part._replace(content=b""))
+    return Outline(runs_between([payload[:2] for payload in payloads], source.size), tuple(skeleton), tuple(payloads))
 
 
 def payload_cuts(payload: Buffer) -> list[int]:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 import contextlib
+import random
 import struct
 from itertools import accumulate
 
@@ -7,7 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addon.protocol.blocks import LARGE, LEGACY, Memory, NotABlend, TruncatedBlend, parse_header, walk
+from addon.protocol.blocks import (
+    LARGE,
+    LEGACY,
+    MAX_HEAD_BYTES,
+    STRETCH_BYTES,
+    Memory,
+    NotABlend,
+    Stretch,
+    TruncatedBlend,
+    parse_header,
+    walk,
+)
 from tests.protocol import blends
 from tests.protocol.blends import BLOCKS, HEADERS, TAILS, Block, blend
 
@@ -101,3 +113,36 @@ def test_an_end_that_has_bytes_of_its_own_is_still_the_end() -> None:
 )
 def test_a_header_tells_version_and_layout(start: bytes, found: object) -> None:
     assert parse_header(start) == found
+
+
+FILE = random.Random(1).randbytes(3 * STRETCH_BYTES)
+
+
+@given(st.lists(st.tuples(st.integers(0, len(FILE)), st.integers(0, 2 * STRETCH_BYTES), st.booleans())), st.booleans())
+def test_a_stretch_gives_what_the_file_has(wishes: list[tuple[int, int, bool]], sparing: bool) -> None:
+    # GIVEN a source of which everything is at hand, or heads alone
+    source = Watched(FILE)
+    stretch = Stretch(source, (lambda at, length: FILE[at : at + min(length, MAX_HEAD_BYTES)]) if sparing else None)
+    for offset, wished, ahead in wishes:
+        length = min(wished, len(FILE) - offset)
+        found = (stretch.ahead if ahead else stretch.read)(offset, length)
+        # THEN it is what stands there: all of it, or of what lies ahead a head at least
+        assert found == FILE[offset : offset + len(found)]
+        assert len(found) >= min(length, MAX_HEAD_BYTES) if ahead else len(found) == length
+
+
+def test_little_things_are_read_together() -> None:
+    source = Counted(FILE)
+    stretch = Stretch(source)
+    for offset in range(0, len(FILE) - 100, 100):
+        assert stretch.read(offset, 100) == FILE[offset : offset + 100]
+        stretch.ahead(offset + 50, 32)
+    assert source.reads <= 5
+
+
+class Counted(Memory):
+    reads = 0
+
+    def read(self, offset: int, length: int) -> memoryview:
+        self.reads += 1
+        return super().read(offset, length)

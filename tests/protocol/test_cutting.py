@@ -39,7 +39,7 @@ def chunks(file: bytes) -> tuple[dict[bytes, bytes], list[bytes]]:
     source = Memory(file)
     found = outline(source)
     payloads = []
-    for offset, length in found.payloads:
+    for offset, length, *_ in found.payloads:
         payloads += pieces(bytes(source.read(offset, length)))
     return {piece.key: bytes(gather(source, piece.extents)) for piece in found.skeleton}, payloads
 
@@ -65,14 +65,14 @@ def test_the_parts_tile_the_file(blocks: list[Block], header: bytes, tail: bytes
     # THEN a chunk can be made of each piece, and told from all others
     assert all(0 < piece.length <= MAX_CHUNK_BYTES for piece in found.skeleton)
     assert all(sum(length for _, length in piece.extents) == piece.length for piece in found.skeleton)
-    keys = [piece.key for piece in found.skeleton]
-    assert len(set(keys)) == len(keys)
+    for keys in ([piece.key for piece in found.skeleton], [payload.key for payload in found.payloads]):
+        assert len(set(keys)) == len(keys)
 
 
 @given(BLOCKS, HEADERS)
 def test_exactly_the_large_payloads_are_apart(blocks: list[Block], header: bytes) -> None:
     file = blend(blocks, header)
-    found = [file[offset : offset + length] for offset, length in outline(Memory(file)).payloads]
+    found = [file[offset : offset + length] for offset, length, *_ in outline(Memory(file)).payloads]
     assert found == [block.payload for block in blocks if block.length >= LARGE_BYTES]
 
 

@@ -11,7 +11,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +29,7 @@ QUIET_S = 0.3
 QUIET_CPU_S = 0.02
 """Processes are at rest when all of them together compute less than this in QUIET_S."""
 
+ON_ITS_WAY = frozenset({"waiting", "uploading"})
 FINISHED = frozenset({"done", "failed", "cancelled", "superseded"})
 
 
@@ -103,6 +104,10 @@ class Sender:
         job = self._client.render(path, path.parent / "frames", trigger="save")
         seconds = self._witness.accepted(job) - began
         traffic = self._traffic() - before
+        # The artist's client has to hear of it before it may forget the job: it keeps what the next save is told from.
+        self._client.until(
+            lambda line: line["event"] == "job" and line["job"] == job and line["state"] not in ON_ITS_WAY
+        )
         self._client.send(command="cancel", job=job)
         self._client.until(lambda line: line["event"] == "job" and line["job"] == job and line["state"] in FINISHED)
         self.rest()
@@ -119,6 +124,9 @@ class Sender:
                 break
             before = now
         os.sync()
+
+    def _until(self, job: str, holds: Callable[[str], bool]) -> None:
+        self._client.until(lambda line: line["event"] == "job" and line["job"] == job and holds(line["state"]))
 
     def _traffic(self) -> Traffic:
         return self._relay.traffic() if self._relay is not None else Traffic(0, 0)

@@ -12,6 +12,7 @@ from addon.protocol import codecs
 from addon.protocol.digest import Buffer, common_algorithm
 from addon.protocol.errors import RemoteProtocolError
 from addon.protocol.limits import MAX_UNACKNOWLEDGED
+from addon.protocol.manifest import Manifest
 from addon.protocol.messages import (
     Announce,
     AskStore,
@@ -146,6 +147,10 @@ class Handlers:
             if session.uploads.get(upload.manifest) is upload:
                 del session.uploads[upload.manifest]
         self.node.tidy_store(upload.manifest, self._stored())
+
+    async def make_room(self, manifest: Manifest) -> bool:
+        """Evict for the files of a manifest on a full disk; whether there was anything that no job needs."""
+        return await self.node.make_room(manifest.size, self._stored() | {manifest.digest})
 
     def _on_chunks(self, session: Session, message: Chunks, payload: Buffer) -> None:
         upload = session.uploads.get(message.manifest)

@@ -64,7 +64,8 @@ async def serve(options: Options, on_ready: Callable[[int], None]) -> None:
     books = Books(JobStore(options.data / "node.sqlite3"), folders, handlers)
     store = Store(options.data / "store", options.store_limit)
     node = Node(books, folders, store, options.blenders, lambda listener: LocalExecutor(options.slots, listener))
-    handlers.node, handlers.endpoint, handlers.uploads = node, endpoint, Uploads(store, options.data)
+    handlers.node, handlers.endpoint = node, endpoint
+    handlers.uploads = Uploads(store, options.data, handlers.make_room)
     await node.start()
     on_ready(port)
     door = asyncio.create_task(endpoint.run())

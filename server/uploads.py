@@ -6,7 +6,7 @@ the disk or decodes runs in a thread. The client keeps to a credit in bytes, whi
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,12 +20,15 @@ from addon.protocol.manifest import Manifest
 from addon.protocol.messages import Chunks, Grant, Need, NodeMessage, Offer, Refusal, Stored
 
 from .background import in_thread
-from .disk import refusal
+from .disk import is_full, refusal
 from .errors import RequestRefused
 from .store import FileBusy, Receipt, Store
 
 Say = Callable[[NodeMessage, bytes | None], object]
 """Sends a message, and its payload if it has one, to the client whose upload it is."""
+
+MakeRoom = Callable[[Manifest], Awaitable[bool]]
+"""Evicts what no job needs, as much as a manifest's files take; whether there was anything."""
 
 
 @dataclass(slots=True, eq=False)
@@ -60,10 +63,11 @@ class Upload:
 class Uploads:
     """Brings offers into the store."""
 
-    def __init__(self, store: Store, folder: Path) -> None:
+    def __init__(self, store: Store, folder: Path, make_room: MakeRoom) -> None:
         """`folder`: any on the store's disk."""
         self._store = store
         self._folder = folder
+        self._make_room = make_room
         self._turn = asyncio.Condition()
         self._ended = 0
         self._beginning: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -106,6 +110,7 @@ class Uploads:
     async def _receipt(self, upload: Upload, manifest: Manifest, owner: str) -> AsyncIterator[Receipt]:
         """Open the store for these files, after every other program of this artist that is sending one of them."""
         opened: list[Receipt] = []  # Filled by the thread: it has to be closed also if we are cancelled meanwhile.
+        full = False
         try:
             while not opened:
                 ended = self._ended
@@ -115,6 +120,10 @@ class Uploads:
                 except FileBusy:
                     async with self._turn:
                         await self._turn.wait_for(lambda ended=ended: self._ended != ended)  # type: ignore[misc]
+                except OSError as error:
+                    if full or not is_full(error) or not await self._make_room(manifest):
+                        raise
+                    full = True
             yield opened[0]
         finally:
             for receipt in opened:

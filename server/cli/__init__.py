@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The command line: one module for running a node, one for talking to one, one for looking at this machine."""
+"""The command line: one module for running a node, one for submitting to one, one for the rest that is said to one, one
+for looking at this machine.
+"""
 
 import asyncio
 import logging
@@ -51,4 +53,4 @@ def log_to_stderr(verbose: bool) -> None:
     logging.getLogger("asyncio").setLevel(logging.WARNING)
 
 
-from . import machine, node, remote  # noqa: E402, F401  (they add their commands to `app`)
+from . import node, submit, remote, machine  # noqa: E402, F401, I001  (they add their commands, in this order, to `app`)

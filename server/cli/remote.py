@@ -1,61 +1,23 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Commands that talk to a node: the same client as in Blender, without the window."""
 
-import asyncio
 import contextlib
-import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated, Any
 
-import platformdirs
 import rich.live
-import rich.progress
 import typer
 
 from addon.client.beside import run_beside
-from addon.client.ledger import Order
 from addon.client.observer import Observer, Unreachable
 from addon.client.service import Client
-from addon.protocol import blendfile
 from addon.protocol.address import InvalidAddress, parse_address
-from addon.protocol.errors import InvalidFrames
-from addon.protocol.frame_range import parse_frames
 from addon.protocol.messages import FINISHED, AskStore, Cancel, JobStatus
-from addon.protocol.version import DEFAULT_PORT
 
-from . import app, console, errors, fail, run, size
-from .tables import job_table, short_time, store_table
-
-CLIENT_DATA = platformdirs.user_data_path("relay-render", appauthor=False) / "client"
-
-To = Annotated[str, typer.Option("--to", metavar="HOST[:PORT]", help="The node.")]
-DEFAULT_TO = f"127.0.0.1:{DEFAULT_PORT}"
-
-_OVER = ("done", "cancelled", "superseded")
-"""States after which no frame comes any more; one that failed may be tried again."""
-
-
-@app.command()
-def submit(
-    file: Annotated[Path, typer.Argument(help="The .blend to render.")],
-    to: To = DEFAULT_TO,
-    frames: Annotated[str, typer.Option(help="Frames to render: 1-48, 1-10,20 or 1-100x2.")] = "1",
-    output: Annotated[Path, typer.Option(help="Folder for the frames; made if missing.")] = Path(),
-    scene: Annotated[str | None, typer.Option(help="Scene to render, if not the one the file opens with.")] = None,
-    data: Annotated[Path, typer.Option(help="Folder of this client's own records.", show_default=False)] = CLIENT_DATA,
-) -> None:
-    """Render a .blend on a node and bring the frames here.
-
-    Ends when all frames lie in the output folder. Ctrl+C leaves the job running; `watch` brings its frames later.
-    """
-    blend = _checked(file, frames, to)
-    order = Order(uuid.uuid4().hex, str(blend), blend.name, scene, frames, str(output.absolute()))
-    try:
-        run(_submit(order, to, data))
-    except KeyboardInterrupt:
-        errors.print(f"The job stays. Go on with it, and bring its frames, with: python -m server watch --to {to}")
-        raise typer.Exit(130) from None
+from . import app, console, fail, run, size
+from .options import CLIENT_DATA, DEFAULT_TO, OVER, ClientData, To
+from .tables import job_table, store_table
 
 
 @app.command()
@@ -73,7 +35,7 @@ def status(to: To = DEFAULT_TO) -> None:
 @app.command()
 def watch(
     to: To = DEFAULT_TO,
-    data: Annotated[Path, typer.Option(help="Folder of this client's own records.", show_default=False)] = CLIENT_DATA,
+    data: ClientData = CLIENT_DATA,
 ) -> None:
     """Watch a node's jobs until Ctrl+C, and bring home the frames of those submitted from this machine."""
     try:
@@ -125,76 +87,6 @@ def store(
     run(ask())
 
 
-def _checked(file: Path, frames: str, to: str) -> Path:
-    """Say what is wrong before anything is sent; the absolute path when nothing is."""
-    try:
-        parse_frames(frames)
-        parse_address(to)
-        with file.open("rb") as opened:
-            blendfile.read_header(opened.read(blendfile.HEAD_BYTES))
-    except (InvalidFrames, InvalidAddress) as error:
-        raise fail(str(error)) from error
-    except blendfile.NotABlend as error:
-        raise fail(f"{file}: {error}") from error
-    except OSError as error:
-        raise fail(f"{file} cannot be read: {error.strerror}.") from error
-    return file.absolute()
-
-
-async def _submit(order: Order, to: str, data: Path) -> None:
-    data.mkdir(parents=True, exist_ok=True)
-    lines: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-    client = Client(data, lines.put_nowait)
-    client.configure(to)
-    client.render(order)
-    end = await run_beside(client.run(adopt=False), _show_progress(order.job, lines))
-    if end["state"] in _OVER:
-        client.let_go(order.job)
-    if end["state"] != "done":
-        raise fail(end["text"])
-
-
-async def _show_progress(job: str, lines: "asyncio.Queue[dict[str, Any]]") -> dict[str, Any]:
-    """Draw a bar until the job has ended; return its last line. Raises typer.Exit when there is no job."""
-    progress = rich.progress.Progress(
-        rich.progress.TextColumn("{task.description}"),
-        rich.progress.BarColumn(),
-        rich.progress.TaskProgressColumn(),
-        rich.progress.TextColumn("{task.fields[note]}", markup=False),
-        console=console,
-    )
-    said: set[str] = set()
-    with progress:
-        bar = progress.add_task("Connecting", total=1.0, note="")
-        while True:
-            line = await lines.get()
-            if line["event"] == "connection" and line["state"] in ("lost", "refused"):
-                progress.update(bar, description="Waiting", note=line["text"])
-            if line.get("job") != job:
-                continue
-            if line["event"] == "problem":
-                raise fail(line["text"])
-            if line["event"] == "delivered":
-                progress.console.print(line["path"], markup=False)
-            if line["event"] == "job":
-                for notice in set(line["notices"]) - said:
-                    progress.console.print(notice, style="yellow", markup=False)
-                said.update(line["notices"])
-                progress.update(bar, **_bar(line))
-                if line["state"] in (*_OVER, "failed"):
-                    return line
-
-
-def _bar(line: dict[str, Any]) -> dict[str, Any]:
-    if line["state"] == "uploading":
-        fraction = line["sent_bytes"] / max(1, line["total_bytes"])
-        return {"description": "Sending", "completed": fraction, "note": f"{line['rate'] / 1e6:.0f} MB/s"}
-    eta = "" if line["eta_s"] is None else f"  {short_time(line['eta_s'])} left"
-    frame = "" if line["frame"] is None else f"frame {line['frame']}, "
-    note = f"{frame}{line['done']} of {line['total']} done{eta}" if line["state"] != "waiting" else line["text"]
-    return {"description": line["state"].capitalize(), "completed": line["fraction"], "note": note}
-
-
 async def _watch(to: str, data: Path) -> None:
     data.mkdir(parents=True, exist_ok=True)
     with rich.live.Live(console=console, auto_refresh=False) as live:
@@ -202,7 +94,7 @@ async def _watch(to: str, data: Path) -> None:
         def show(line: dict[str, Any]) -> None:
             if line["event"] == "delivered":
                 live.console.print(line["path"], markup=False)
-            elif line["event"] == "job" and line["state"] in _OVER:
+            elif line["event"] == "job" and line["state"] in OVER:
                 client.let_go(line["job"])
 
         async def show_jobs() -> None:

@@ -37,7 +37,7 @@ class WorkerProcess:
         # A session of its own: Ctrl+C in the server's terminal is for the server, which ends its Blenders itself.
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8",
-            errors="replace", start_new_session=os.name == "posix", creationflags=_no_window(), env=_environment(),
+            errors="replace", start_new_session=os.name == "posix", creationflags=_no_window(), env=environment(),
         )  # fmt: skip
         self._chatter = threading.Thread(target=self._read_chatter, name="blender-stderr", daemon=True)
         self._lines = threading.Thread(target=self._read_lines, name="blender-stdout", daemon=True)
@@ -138,8 +138,8 @@ def _append(path: Path, text: str) -> None:
         log.debug("%s: %s", path, error)
 
 
-def _environment() -> dict[str, str]:
-    """This process's environment without what would change Blender's rendering or its Python."""
+def environment() -> dict[str, str]:
+    """Return this process's environment without what would change Blender's rendering or its Python."""
     dropped = {"PYTHONPATH", "PYTHONHOME", "OMP_NUM_THREADS", "VIRTUAL_ENV"}
     return {name: value for name, value in os.environ.items() if name not in dropped}
 

@@ -222,7 +222,7 @@ def node(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Live]:
         books = Books(JobStore(tmp_path / "node.sqlite3"), folders, handlers)
         blender = Blender((5, 2, 0), ("no program",), "none")
         handlers.node = Node(books, folders, store, [blender], lambda listener: LocalExecutor(0, listener))
-        handlers.endpoint, handlers.uploads = endpoint, Uploads(store, tmp_path)
+        handlers.endpoint, handlers.uploads = endpoint, Uploads(store, tmp_path, handlers.make_room)
         door = asyncio.create_task(endpoint.run())
         loop = asyncio.get_running_loop()
         ready.set_result((handlers, loop, port, lambda: loop.call_soon_threadsafe(door.cancel)))

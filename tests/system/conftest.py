@@ -2,13 +2,13 @@
 """Nodes, clients and scenes for the tests of the whole program."""
 
 import functools
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from server.blenders import Blender
+from tests.conftest import RunInBlender
 from tests.system.harness import (
     ClientProcess,
     Link,
@@ -19,8 +19,6 @@ from tests.system.harness import (
     StartLink,
     StartNode,
 )
-
-RunInBlender = Callable[..., subprocess.CompletedProcess[str]]
 
 MAKE_SCENE = """
 import os, bpy, array, random

@@ -144,6 +144,24 @@ def test_a_full_disk_on_the_node_waits_for_room(
     assert len(list((tmp_path / "out").iterdir())) == 2
 
 
+def test_on_a_full_disk_what_no_job_needs_makes_room(
+    any_blender: Blender, start_node: StartNode, start_client: StartClient, scene: Scene, tmp_path: Path,
+    small_disk: SmallDisk,
+) -> None:  # fmt: skip
+    # GIVEN a node whose disk has room for one large file, and that has rendered one
+    disk = small_disk("36M")
+    node = start_node(any_blender, data=disk / "node")
+    client = start_client(node.address)
+    client.until_state(client.render(scene(BULK="2304"), tmp_path / "out", "1"), "done")
+    used = shutil.disk_usage(disk).used
+    # WHEN another comes
+    other = shutil.copy(scene(BULK="2305"), tmp_path / "other.blend")
+    assert shutil.disk_usage(disk).free < Path(other).stat().st_size < used
+    client.until_state(client.render(Path(other), tmp_path / "out", "2"), "done")
+    # THEN it is rendered, without a word about the disk
+    assert not [line for line in client.seen if "disk is full" in str(line.get("text"))]
+
+
 def test_a_disk_that_fills_while_frames_render_fails_the_job_until_there_is_room(
     any_blender: Blender, start_node: StartNode, start_client: StartClient, scene: Scene, tmp_path: Path,
     small_disk: SmallDisk,

@@ -2,6 +2,7 @@
 """`python -m server submit`, `status`, `watch` and `cancel`, as a person runs them."""
 
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,9 +14,12 @@ from addon.protocol.address import parse_address
 from addon.protocol.messages import JobStatus
 from server.blenders import Blender
 from server.cli import run
+from tests.conftest import RunInBlender
 from tests.system.harness import (
     FRAMES,
     PATIENCE_S,
+    ROOT,
+    TERMINAL,
     ClientProcess,
     NodeProcess,
     Scene,
@@ -43,6 +47,78 @@ def test_the_command_line_submits_and_shows(
     assert "shot.blend" in status.stdout
     assert "4/4 100%" in plain(status.stdout)
     assert any_blender.name in status.stdout
+
+
+SKY = """
+import os, bpy
+scene = bpy.context.scene
+scene.render.engine, scene.cycles.samples, scene.cycles.use_denoising = "CYCLES", 1, False
+scene.render.resolution_x, scene.render.resolution_y = 16, 16
+scene.render.filepath = "//frames/shot_###"
+scene.view_settings.view_transform = "Standard"
+bpy.data.objects.remove(bpy.data.objects["Cube"])
+tree = scene.world.node_tree
+sky = tree.nodes.new("ShaderNodeTexEnvironment")
+sky.image = bpy.data.images.new("sky", 8, 8)
+sky.image.pixels = [1.0, 0.0, 0.0, 1.0] * 64
+sky.image.filepath_raw, sky.image.file_format = os.environ["SKY"], "PNG"
+sky.image.save()
+background = next(node for node in tree.nodes if node.type == "BACKGROUND")
+tree.links.new(sky.outputs["Color"], background.inputs["Color"])
+bpy.ops.wm.save_as_mainfile(filepath=os.environ["BLEND"])
+"""
+
+COLOUR = """
+import os, bpy
+print("COLOUR", [round(value) for value in bpy.data.images.load(os.environ["FRAME"]).pixels[:3]])
+"""
+
+
+def test_submit_sends_what_the_scene_uses(
+    any_blender: Blender, node: NodeProcess, run_in_blender: RunInBlender, tmp_path: Path
+) -> None:
+    # GIVEN a scene with a texture in another folder
+    blend, sky = tmp_path / "film" / "shot.blend", tmp_path / "library" / "sky.png"
+    blend.parent.mkdir()
+    run_in_blender(any_blender, SKY, BLEND=str(blend), SKY=str(sky))
+    order = ["submit", blend, "--to", node.address, "--blender", any_blender.source]
+
+    def colour(folder: str) -> str:
+        frame = tmp_path / folder / "shot_001.png"
+        return run_in_blender(any_blender, COLOUR, FRAME=str(frame)).stdout.partition("COLOUR ")[2].splitlines()[0]
+
+    # WHEN it is submitted THEN the node has it
+    done = cli(*order, "--output", tmp_path / "with", data=tmp_path / "client")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert colour("with") == "[1, 0, 0]"
+
+    # WHEN it is gone THEN nothing is rendered, and the artist reads which one
+    sky.unlink()
+    done = cli(*order, "--output", tmp_path / "without", data=tmp_path / "client")
+    assert done.returncode == 1
+    assert f'Image "sky": {sky} cannot be found.' in plain(done.stdout)
+    assert "--without-missing" in plain(done.stderr)
+    assert list((tmp_path / "client" / "jobs").iterdir()) == []
+
+    # UNLESS it is to be rendered without
+    done = cli(*order, "--output", tmp_path / "without", "--without-missing", data=tmp_path / "client")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f'Image "sky": {sky} cannot be found.' in plain(done.stdout)
+    assert colour("without") == "[1, 0, 1]"
+
+
+def test_without_a_blender_here_the_file_goes_alone(node: NodeProcess, scene: Scene, tmp_path: Path) -> None:
+    # GIVEN a machine without Blender: one on which none is found
+    code = "import server.cli.needs as needs; needs.find_blenders = lambda extra: [];from server.cli import app; app()"
+    order = ["submit", str(scene()), "--to", node.address, "--output", str(tmp_path / "out")]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *order, "--data", str(tmp_path / "client")],
+        cwd=ROOT, env=TERMINAL, text=True, capture_output=True, timeout=PATIENCE_S, check=False,
+    )  # fmt: skip
+    # THEN the frames come, and it is said what may be missing
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "is sent without the files that it uses" in plain(done.stdout)
+    check_frames(tmp_path / "out", FRAMES[:1])
 
 
 def test_the_command_line_cancels_by_the_first_digits(

@@ -61,7 +61,7 @@ def _parse() -> argparse.Namespace:
     only = "transfer: only these parts (links, sessions, throughput, window, memory) or Blenders (4.3)"
     parser.add_argument("--only", nargs="+", default=[], metavar="WORD", help=only)
     parser.add_argument("--quick", action="store_true", help="transfer: everything small, to see whether it runs")
-    parser.add_argument("--huge", action="store_true", help="transfer: also what takes a file of 5 GB")
+    parser.add_argument("--huge", action="store_true", help="transfer: also what takes files of 6 GB")
     return parser.parse_args()
 
 

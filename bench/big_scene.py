@@ -250,8 +250,16 @@ def pack_noise(size: int) -> dict[str, Any]:
     return {}
 
 
+def use(paths: list[str]) -> dict[str, Any]:
+    """Images that nothing renders with, but that belong to the file."""
+    for path in paths:
+        data.images.load(path).use_fake_user = True
+    return {}
+
+
 STEPS: dict[str, Callable[..., dict[str, Any]]] = {
     "build": build, "census": census, "edit": edit, "open": open_file, "save": save, "pack_noise": pack_noise,
+    "use": use,
 }  # fmt: skip
 
 

@@ -52,7 +52,7 @@ def busy_window(blender: Blender, link: Link, folder: Path) -> Iterator[BusyWind
     with Studio(blender) as studio:
         studio.do("build", **asdict(TINY))
         studio.do("save", path=os.fspath(blend), compress=False)
-    resources = bench_window._installed(blender, folder)
+    resources = bench_window.installed(blender, folder)
     with fresh_node(blender, folder / "node") as node, Relay(link, node.port) as relay, virtual_screen() as display:
         own = {"BLENDER_USER_RESOURCES": str(resources), "DISPLAY": display, "LIBGL_ALWAYS_SOFTWARE": "1"}
         environment = {**os.environ, **own}

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import rich.console
 
 from server.blenders import WHEEL, Blender
@@ -53,11 +54,15 @@ class Scale:
     throughput: int
     window: int
     memory: int
+    texture: int
+    """Each of TEXTURES."""
 
 
-FULL = Scale(studio.FULL, throughput=10**9, window=500 * 10**6, memory=5 * 10**9)
-QUICK = Scale(studio.QUICK, throughput=20 * 10**6, window=20 * 10**6, memory=50 * 10**6)
+FULL = Scale(studio.FULL, throughput=10**9, window=500 * 10**6, memory=5 * 10**9, texture=10**6)
+QUICK = Scale(studio.QUICK, throughput=20 * 10**6, window=20 * 10**6, memory=50 * 10**6, texture=10**4)
 """Shows in two minutes whether everything runs; its figures say nothing."""
+
+TEXTURES = 1000
 
 
 # How it is measured
@@ -159,18 +164,23 @@ def throughput(blender: Blender, folder: Path, rounds: int, scale: Scale) -> Ite
 
 
 def memory(blender: Blender, folder: Path, _: int, scale: Scale) -> Iterator[Measure]:
-    """What a huge file costs both sides, in its first upload and in a re-save."""
+    """What a huge file with a thousand textures costs both sides, in its first upload, in a re-save and rendered."""
     if why := why_no_memory():
         yield from (CLIENT_MEMORY.missing(why), NODE_MEMORY.missing(why))
         return
-    blend = _padded(blender, folder, scale.memory)
+    textures = [folder / "textures" / f"{number}.png" for number in range(TEXTURES)]
+    textures[0].parent.mkdir()
+    for number, path in enumerate(textures):
+        path.write_bytes(np.random.default_rng(number).bytes(scale.texture))
+    blend = _padded(blender, folder, scale.memory, textures)
     with (
         sender(blender, folder / "ours") as ours,
         Growth(ours.client_pid) as client,
         Growth(ours.node_pid) as node,
     ):
-        first, again = ours.upload(blend), ours.upload(blend)
-    detail = f"RssAnon at its worst; the file took {first.seconds:.1f} s, and {again.seconds:.1f} s once more"
+        first, again = ours.upload(blend, textures), ours.upload(blend, textures)
+        ours.render(blend, textures)
+    detail = f"RssAnon at its worst; the files took {first.seconds:.1f} s, and {again.seconds:.1f} s once more"
     yield CLIENT_MEMORY.measured(client.bytes / 1e6, detail)
     yield NODE_MEMORY.measured(node.bytes / 1e6, detail)
 
@@ -192,11 +202,12 @@ def _p999(gaps: Sequence[float]) -> float:
     return sorted(gaps)[int(len(gaps) * 0.999)]
 
 
-def _padded(blender: Blender, folder: Path, size: int) -> Path:
+def _padded(blender: Blender, folder: Path, size: int, textures: Sequence[Path] = ()) -> Path:
     """A .blend of `size` bytes and a little more, of which Blender has to read next to nothing."""
     small, blend = folder / "small.blend", folder / "shot.blend"
     with Studio(blender) as artist:
         artist.do("build", **asdict(studio.TINY))
+        artist.do("use", paths=list(map(os.fspath, textures)))
         artist.do("save", path=os.fspath(small), compress=False)
     pad(small, blend, size)
     return blend

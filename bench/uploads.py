@@ -11,7 +11,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,11 +97,11 @@ class Sender:
         self._witness = witness
         self._relay = relay
 
-    def upload(self, path: Path) -> Upload:
+    def upload(self, path: Path, uses: Sequence[Path] = ()) -> Upload:
         """Order a frame of a save; return when both sides are at rest again. The job is cancelled once it is there."""
         before = self._traffic()
         began = time.perf_counter()
-        job = self._client.render(path, path.parent / "frames", trigger="save")
+        job = self._order(path, uses)
         seconds = self._witness.accepted(job) - began
         traffic = self._traffic() - before
         # The artist's client has to hear of it before it may forget the job: it keeps what the next save is told from.
@@ -112,6 +112,12 @@ class Sender:
         self._client.until(lambda line: line["event"] == "job" and line["job"] == job and line["state"] in FINISHED)
         self.rest()
         return Upload(seconds, traffic)
+
+    def render(self, path: Path, uses: Sequence[Path] = ()) -> None:
+        """Have a frame of a save rendered with all that it uses, and brought home."""
+        job = self._order(path, uses)
+        done = self._client.until(lambda line: line.get("job") == job and line.get("state") in FINISHED, PATIENCE_S)
+        assert (done["state"], done["notices"], done["delivered"]) == ("done", [], 1), done
 
     def rest(self) -> None:
         """Wait until neither side computes any more, and the disk has all that was written."""
@@ -124,6 +130,10 @@ class Sender:
                 break
             before = now
         os.sync()
+
+    def _order(self, path: Path, uses: Sequence[Path]) -> str:
+        needed = [{"path": str(each), "owner": f'Image "{each.name}"', "kind": "file"} for each in uses]
+        return self._client.render(path, path.parent / "frames", trigger="save", dependencies=needed)
 
     def _until(self, job: str, holds: Callable[[str], bool]) -> None:
         self._client.until(lambda line: line["event"] == "job" and line["job"] == job and holds(line["state"]))

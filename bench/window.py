@@ -75,7 +75,7 @@ class SavingArtist:
 def saving_artist(blender: Blender, node: NodeProcess, blend: Path, folder: Path) -> Iterator[SavingArtist]:
     """Blender in a window with `blend` open and the extension connected to `node`."""
     with virtual_screen() as display:
-        own = {"BLENDER_USER_RESOURCES": str(_installed(blender, folder)), "DISPLAY": display}
+        own = {"BLENDER_USER_RESOURCES": str(installed(blender, folder)), "DISPLAY": display}
         environment = {**os.environ, **own, "LIBGL_ALWAYS_SOFTWARE": "1"}
         with blender_window(blender.source, folder / "window", environment, "--online-mode", str(blend)) as window:
             window.run(f"{PREFERENCES}.node_address = {node.address!r}")
@@ -85,7 +85,7 @@ def saving_artist(blender: Blender, node: NodeProcess, blend: Path, folder: Path
             yield SavingArtist(window, folder)
 
 
-def _installed(blender: Blender, folder: Path) -> Path:
+def installed(blender: Blender, folder: Path) -> Path:
     """Build the extension and install it as its users do; return Blender's user folder."""
     builder = build_extension.blender_builder(blender.source)
     zips = build_extension.build(build_extension.ROOT, folder / "zips", builder)

@@ -9,6 +9,7 @@ from pathlib import Path
 from addon.protocol import blendfile
 from addon.protocol.blendfile import BlendHeader, NotABlend, TruncatedBlend
 from addon.protocol.messages import JobSpec, Refusal
+from addon.protocol.recipe import Recipe
 
 from .blenders import Blender, NoBlender, choose_blender
 from .disk import refusal
@@ -47,7 +48,7 @@ class Sources:
             raise RequestRefused(Refusal.FILE_MISSING, "The node does not have the files yet.")
         tree = self._folders.source(spec.job)
         try:
-            header = _inspect(self._store.file(manifest.blend.recipe.digest))
+            header = _inspect(self._store.file(manifest.blend.recipe.digest), manifest.blend.recipe)
             blender = choose_blender(header.version, self._blenders)
             self._folders.prepare(spec.job)
             self._store.mirror(manifest, tree)
@@ -61,8 +62,12 @@ class Sources:
         return Source(blender, blend, tree, manifest.roots)
 
 
-def _inspect(path: Path) -> BlendHeader:
-    """Return what a file says of itself, after checking that all of it is there. Raises NotABlend or TruncatedBlend."""
+def _inspect(path: Path, recipe: Recipe) -> BlendHeader:
+    """Return what a file says of itself, after checking that all of it is there. Raises NotABlend or TruncatedBlend.
+
+    Who has cut it along its blocks has followed these to the file's end: to do so again takes 50 ms for 350 MB.
+    """
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
-        blendfile.check_complete(view)
+        if recipe.skeleton == len(recipe):
+            blendfile.check_complete(view)
         return blendfile.read_header(view[: blendfile.HEAD_BYTES])

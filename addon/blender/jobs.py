@@ -50,7 +50,7 @@ class Job:
     text: str = ""
     notices: tuple[str, ...] = ()
     missing: tuple[Mapping[str, str], ...] = ()
-    """Files that cannot be found on this machine: "owner", the data-block, and "path"."""
+    """Files that cannot be found on this machine: "owner", the data-block, "path", and "reason"."""
     blender: str | None = None
     folder: str = ""
     created: float = 0.0

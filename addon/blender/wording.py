@@ -129,7 +129,7 @@ def sentence(job: Job) -> str:
 
 def missing_files(job: Job) -> list[str]:
     """Return a line for each file that is missing, as far as a panel can hold them."""
-    lines = [f"{each['owner']}: {each['path']}" for each in job.missing[:MISSING_SHOWN]]
+    lines = [f"{each['owner']} {each['reason']}: {each['path']}" for each in job.missing[:MISSING_SHOWN]]
     more = len(job.missing) - len(lines)
     return [*lines, f"and {more} more"] if more else lines
 

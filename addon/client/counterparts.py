@@ -66,14 +66,14 @@ def counterparts(new: Recipe, old: Recipe) -> dict[int, int]:
     order; where there were fewer, the last of the new ones have none.
     """
     before: dict[bytes, list[int]] = defaultdict(list)
-    for number in range(old.skeleton, len(old)):
-        before[old.id(number)].append(number)
+    for number, chunk in enumerate(old.names[old.skeleton :], old.skeleton):
+        before[chunk].append(number)
     found: dict[int, int] = {}
     expected = old.skeleton
     """The old chunk that comes next if nothing but contents changed."""
     run: list[tuple[int, int]] = []
-    for number in range(new.skeleton, len(new)):
-        same = before.get(new.id(number))
+    for number, chunk in enumerate(new.names[new.skeleton :], new.skeleton):
+        same = before.get(chunk)
         if same is None:
             run.append((number, expected))
             expected += 1

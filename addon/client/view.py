@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What Blender's sidebar, and the command line, are told of a job. Pure."""
 
+import os
 from typing import Any
 
 from ..protocol.frame_range import parse_frames
 from ..protocol.messages import FINISHED, JobState, JobStatus
+from .gather import Missing
 from .ledger import Entry
 from .submission import Progress
 
@@ -30,9 +32,13 @@ def job_line(entry: Entry, status: JobStatus | None, upload: Progress | None, tr
         "sent_bytes": upload.sent if upload else 0,
         "total_bytes": upload.total if upload else 0,
         "rate": upload.rate if upload else 0.0,
-        "missing": [{"owner": each.owner, "path": str(each.path)} for each in upload.missing] if upload else [],
+        "missing": [_missing(each) for each in upload.missing] if upload else [],
     }
     return {**line, **_numbers(entry, status), "text": trouble or _text(entry, status, upload, state)}
+
+
+def _missing(each: Missing) -> dict[str, str]:
+    return {"owner": each.owner, "path": os.path.normpath(each.path), "reason": each.reason}
 
 
 def state_of(entry: Entry, status: JobStatus | None, upload: Progress | None) -> str:

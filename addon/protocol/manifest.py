@@ -93,8 +93,12 @@ class Manifest:
         """
         places: dict[bytes, list[Place]] = {}
         for file, entry in enumerate(self.files):
-            for number in range(len(entry.recipe)):
-                places.setdefault(entry.recipe.id(number), []).append(Place(file, number))
+            for number, chunk in enumerate(entry.recipe.names):
+                place = Place(file, number)
+                if chunk in places:
+                    places[chunk].append(place)
+                else:
+                    places[chunk] = [place]
         if any(len(set(map(self._length_at, found))) > 1 for found in places.values() if len(found) > 1):
             raise RemoteProtocolError("A manifest that gives a chunk two lengths.")
         return places

@@ -150,7 +150,7 @@ class _Progress:
 
     def _miss(self, missing: Sequence[dict[str, str]]) -> None:
         for each in missing:
-            self._print(f"{each['owner']}: {each['path']} cannot be found.", style="yellow")
+            self._print(f"{each['owner']} {each['reason']}: {each['path']}", style="yellow")
         if not self._without_missing:
             self._client.let_go(self._job)
             raise fail("Put this right, or add --without-missing to render without.")

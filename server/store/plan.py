@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 from operator import itemgetter
 from typing import NamedTuple
 
-from addon.protocol.digest import DIGEST_BYTES
 from addon.protocol.recipe import Extent, Recipe
 
 Pair = tuple[int, int]
@@ -28,10 +27,10 @@ def pairs(new: Recipe, old: Recipe) -> list[Pair]:
     if new.algorithm != old.algorithm:
         return []
     if cut_alike(new, old):
-        both = zip(_names(new), _names(old), strict=True)
+        both = zip(new.names, old.names, strict=True)
         return [(number, number) for number, (chunk, other) in enumerate(both) if chunk == other]
-    where = {chunk: number for number, chunk in enumerate(_names(old))}
-    found = [(number, where[chunk]) for number, chunk in enumerate(_names(new)) if chunk in where]
+    where = {chunk: number for number, chunk in enumerate(old.names)}
+    found = [(number, where[chunk]) for number, chunk in enumerate(new.names) if chunk in where]
     return [(number, at) for number, at in found if new.lengths[number] == old.lengths[at]]
 
 
@@ -77,11 +76,6 @@ def in_place(new: Recipe, old: Recipe, chunks: Iterable[Pair]) -> list[int]:
         for number, at in chunks
         if all(source == target for source, target, _ in _pieces(old.extents(at), new.extents(number)))
     ]
-
-
-def _names(recipe: Recipe) -> Iterator[bytes]:
-    ids = recipe.ids
-    return (ids[at : at + DIGEST_BYTES] for at in range(0, len(ids), DIGEST_BYTES))
 
 
 def _continues(last: Move, piece: tuple[int, int, int]) -> bool:

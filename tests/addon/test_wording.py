@@ -144,10 +144,10 @@ def test_a_width_of_nothing_still_ends() -> None:
 
 def test_missing_files_are_listed_by_data_block_as_far_as_there_is_room() -> None:
     def waiting(count: int) -> Job:
-        lost = tuple({"owner": f'Image "{n}"', "path": f"/tex/{n}.png"} for n in range(count))
+        lost = tuple({"owner": f'Image "{n}"', "path": f"/tex/{n}.png", "reason": "is not there"} for n in range(count))
         return Job("1", state="missing", missing=lost)
 
-    assert wording.missing_files(waiting(1)) == ['Image "0": /tex/0.png']
+    assert wording.missing_files(waiting(1)) == ['Image "0" is not there: /tex/0.png']
     assert len(wording.missing_files(waiting(wording.MISSING_SHOWN))) == wording.MISSING_SHOWN
     *listed, more = wording.missing_files(waiting(wording.MISSING_SHOWN + 5))
     assert (len(listed), more) == (wording.MISSING_SHOWN, "and 5 more")

@@ -496,7 +496,7 @@ def test_a_texture_that_goes_before_it_is_sent_is_missing(node: ScriptedNode, st
     node.need(before, list(range(len(before.chunks))))
     # THEN the offer is withdrawn, and the artist is asked
     missing = client.until_state(job, "missing")
-    assert missing["missing"] == [{"owner": 'Image "wood.png"', "path": str(wood)}]
+    assert missing["missing"] == [{"owner": 'Image "wood.png"', "path": str(wood), "reason": "is not there"}]
     while isinstance((found := node._any())[0], Chunks | Ping):
         pass
     assert found[0] == Withdraw(before.digest)
@@ -513,7 +513,7 @@ def test_what_is_missing_is_told_and_left_out_when_the_artist_says_so(
     job = shot.render(client, wood, stone)
     node.welcome()
     # WHEN it is to be rendered, THEN the artist is told before anything is sent
-    expected = [{"owner": 'Image "stone.png"', "path": str(stone)}]
+    expected = [{"owner": 'Image "stone.png"', "path": str(stone), "reason": "is not there"}]
     assert client.until_state(job, "missing")["missing"] == expected
     assert node.is_quiet()
     if restarted:

@@ -120,7 +120,7 @@ def test_a_texture_beside_the_file_comes_along_and_a_lost_one_is_told_of_first(
     wait_for(lambda: "missing" in state(connected)["jobs"].values(), "the list of missing files")
     selected = "from bl_ext.user_default.relay_render.addon.blender.live import live\n"
     listed = connected.run(selected + "answer = [dict(each) for each in live().jobs.selected_job().missing]")
-    assert listed == [{"owner": 'Image "sky.png"', "path": str(sky)}]
+    assert listed == [{"owner": 'Image "sky.png"', "path": str(sky), "reason": "is not there"}]
     connected.screenshot(artefact("files-missing"))
     # UNTIL told to go on without
     connected.run("bpy.ops.relay_render.go_on()")

@@ -149,7 +149,7 @@ def test_on_a_full_disk_what_no_job_needs_makes_room(
     small_disk: SmallDisk,
 ) -> None:  # fmt: skip
     # GIVEN a node whose disk has room for one large file, and that has rendered one
-    disk = small_disk("36M")
+    disk = small_disk("14M")
     node = start_node(any_blender, data=disk / "node")
     client = start_client(node.address)
     client.until_state(client.render(scene(BULK="2304"), tmp_path / "out", "1"), "done")

@@ -96,14 +96,14 @@ def test_submit_sends_what_the_scene_uses(
     sky.unlink()
     done = cli(*order, "--output", tmp_path / "without", data=tmp_path / "client")
     assert done.returncode == 1
-    assert f'Image "sky": {sky} cannot be found.' in plain(done.stdout)
+    assert f'Image "sky" is not there: {sky}' in plain(done.stdout)
     assert "--without-missing" in plain(done.stderr)
     assert list((tmp_path / "client" / "jobs").iterdir()) == []
 
     # UNLESS it is to be rendered without
     done = cli(*order, "--output", tmp_path / "without", "--without-missing", data=tmp_path / "client")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f'Image "sky": {sky} cannot be found.' in plain(done.stdout)
+    assert f'Image "sky" is not there: {sky}' in plain(done.stdout)
     assert colour("without") == "[1, 0, 1]"
 
 

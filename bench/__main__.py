@@ -92,7 +92,7 @@ def _save(result: dict[str, object], rounds: int) -> Path:
     about = {"date": f"{now:%Y-%m-%d %H:%M} UTC", "machine": _machine(), "rounds": rounds}
     kept = about | result
     path.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
-    if result["bench"] == "main":
+    if result["bench"] in readme.TABLES:
         readme.write(kept, path)
     return path
 

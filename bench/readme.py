@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The table of figures in README.md, written from a kept result of `python -m bench main`."""
+"""The tables of figures in README.md, each written from a kept result of a bench."""
 
 from pathlib import Path
 from typing import Any
 
+from .links import LINKS
 from .main import AFTER_SAVE, ANIMATION, CTRL_S, FIRST_SAVE, NEXT_SAVE, SAVE_POST
+from .studio import FORMATS
+from .transfer_figures import CLIENT_MEMORY, GAP_MAX, GAP_P999, NODE_MEMORY, first_upload, resave_bytes, resave_seconds
 
 README = Path(__file__).parents[1] / "README.md"
 
-BEGIN = "<!-- figures: python -m bench main --save -->\n"
 END = "<!-- end of figures -->\n"
 
-ROWS = {
+MAIN = {
     SAVE_POST.name: ("Blender's window stands still in save_post, 200 MB file", "limit 5 ms"),
     AFTER_SAVE.name: ("Longest call of the extension in the window until these have left", "limit 5 ms"),
     CTRL_S.name: (
@@ -22,28 +24,58 @@ ROWS = {
     FIRST_SAVE.name: ("The same for the first save after the node's start", "the same"),
     ANIMATION.name: ("20 frames of 320x180 with 16 samples", "`blender -b FILE -a`, limit 1.1"),
 }
-"""What a figure is called where people read it, and beside what it stands, in this order."""
+
+_COUNTED = {"move": "An object moved", "sculpt": "1% of its vertices sculpted", "add": "An object added"}
+
+TRANSFER = {
+    **{
+        resave_bytes(edit, kind).name: (f"{words}, scene of 350 MB, {kind}: travels", "limit 20 KB" * (edit == "move"))
+        for kind in FORMATS
+        for edit, words in _COUNTED.items()
+    },
+    **{
+        resave_seconds("move", kind, link).name: (f"An object moved, {kind}, {link}: the node may start", "limit 0.45 s")
+        for kind in FORMATS
+        for link in LINKS
+    },
+    **{
+        first_upload("uncompressed", link).name: (f"First upload of all of it, uncompressed, {link}", "the whole file as an HTTP POST")
+        for link in LINKS
+    },
+    GAP_P999.name: ("Gaps of the window while 500 MB leave, p99.9", "limit 6 ms"),
+    GAP_MAX.name: ("The longest of them", "limit 20 ms"),
+    CLIENT_MEMORY.name: ("Memory that 5 GB and a thousand textures take beside Blender", "limit 100 MB"),
+    NODE_MEMORY.name: ("The same on the node", "limit 100 MB"),
+}  # fmt: skip
+
+TABLES = {"main": MAIN, "transfer": TRANSFER}
+"""By bench: what a figure is called where people read it, and beside what it stands, in this order."""
+
+
+def begin(bench: str) -> str:
+    """Return the line above a bench's table."""
+    return f"<!-- figures: python -m bench {bench} --save -->\n"
 
 
 def write(result: dict[str, Any], kept: Path, readme: Path = README) -> None:
     """Have the README quote this result, which is kept in that file below the README's folder."""
-    before, begin, rest = readme.read_text("utf-8").partition(BEGIN)
+    before, mark, rest = readme.read_text("utf-8").partition(begin(result["bench"]))
     _, end, after = rest.partition(END)
     link = kept.relative_to(readme.parent).as_posix()
-    readme.write_text("".join([before, begin, figures(result, link), end, after]), encoding="utf-8")
+    readme.write_text("".join([before, mark, figures(result, link), end, after]), encoding="utf-8")
 
 
 def figures(result: dict[str, Any], link: str) -> str:
     """Return the table, and where it is from. What the run did not measure is not in it."""
     values: dict[str, dict[str, str]] = {}
     for measure in result["measures"]:
-        name, _, version = measure["name"].rpartition(", Blender ")
+        name, _, version = measure["name"].partition(", Blender ")
         if measure["value"] is not None:
             values.setdefault(name, {})[version] = _number(measure["value"], measure["unit"])
-    versions = list(dict.fromkeys(version for by_version in values.values() for version in by_version))
+    versions = list(dict.fromkeys(version for by_version in values.values() for version in by_version if version))
     rows = [
-        [label, *(values[name].get(version, "") for version in versions), against]
-        for name, (label, against) in ROWS.items()
+        [label, *(values[name].get(version, values[name].get("", "")) for version in versions), against]
+        for name, (label, against) in TABLES[result["bench"]].items()
         if name in values
     ]
     head = ["", *(f"Blender {version}" for version in versions), "against"]
@@ -53,4 +85,6 @@ def figures(result: dict[str, Any], link: str) -> str:
 
 
 def _number(value: float, unit: str) -> str:
-    return f"{value:.2f}" if unit == "ratio" else f"{value:.1f} {unit}"
+    if unit == "ratio":
+        return f"{value:.2f}"
+    return f"{value:.2f} {unit}" if unit == "s" else f"{value:.1f} {unit}"

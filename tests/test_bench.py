@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench import readme
+from bench import readme, transfer
 from bench.main import FIGURES, calls_after_save, gap_in_save_post
 from bench.measures import Measure, report
 
@@ -78,10 +78,11 @@ def test_where_nothing_can_be_measured_every_figure_says_why() -> None:
     assert all("RELAY_TEST_BLENDERS" in measure["why"] for measure in told["measures"])
 
 
-def test_the_readme_quotes_the_run_that_it_names(tmp_path: Path) -> None:
+@pytest.mark.parametrize("bench", readme.TABLES)
+def test_the_readme_quotes_the_run_that_it_names(bench: str, tmp_path: Path) -> None:
     # GIVEN README.md, and the result that its figures link to
     quoted = readme.README.read_text("utf-8")
-    block = quoted.partition(readme.BEGIN)[2].partition(readme.END)[0]
+    block = quoted.partition(readme.begin(bench))[2].partition(readme.END)[0]
     (link,) = re.findall(r"\[the run\]\((.*?)\)", block)
     # WHEN the figures are written from it into a README that says something else
     other = tmp_path / "README.md"
@@ -92,7 +93,9 @@ def test_the_readme_quotes_the_run_that_it_names(tmp_path: Path) -> None:
 
 
 def test_the_readme_has_words_for_every_figure() -> None:
-    assert set(readme.ROWS) == {figure.name for figure in FIGURES}
+    assert set(readme.MAIN) == {figure.name for figure in FIGURES}
+    asked = {figure.name for part in transfer.PARTS.values() for figure in part.figures}
+    assert set(readme.TRANSFER) <= asked
 
 
 def test_without_a_name_the_benches_are_listed() -> None:

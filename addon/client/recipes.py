@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 from ..protocol.blendfile import GZIP_MAGIC, ZSTD_MAGIC, NotABlend, TruncatedBlend, check_source
 from ..protocol.blocks import Source
 from ..protocol.cutting import WHOLE_BYTES, Cutter, Payload, Piece, parts, plain_cuts, runs_between
-from ..protocol.digest import DIGEST_BYTES, chunk_digest
+from ..protocol.digest import DIGEST_BYTES, Buffer, chunk_digest
 from ..protocol.recipe import Extent, Recipe
 from .errors import CannotRead
 from .recipe_cache import RecipeCache
@@ -195,16 +195,40 @@ class _Hasher:
         return self._digest(b"".join([kind, *digests]))
 
     def _cut(self, extent: Extent) -> Cuts:
+        """Cut it by its content, reading it once: what is compressed is decompressed for each reading."""
         cutter = Cutter()
         lengths: list[int] = []
+        ids: list[bytes] = []
+        rest: Buffer = b""
         for segment in _segments(*extent):
-            lengths += cutter.feed(self._source.read(*segment))
-        lengths += cutter.finish()
-        return self._hashed(extent[0], lengths)
+            piece = self._source.read(*segment)
+            ends = cutter.feed(piece)
+            *chunks, rest = _divided(rest, piece, ends)
+            lengths += ends
+            ids += map(self._digest, chunks)
+        if rest:
+            lengths += cutter.finish()
+            ids.append(self._digest(rest))
+        return Cuts(tuple(lengths), b"".join(ids))
 
     def _hashed(self, offset: int, lengths: Sequence[int]) -> Cuts:
         ids = [self._digest(self._source.read(*extent)) for extent in _extents_of(offset, lengths)]
         return Cuts(tuple(lengths), b"".join(ids))
+
+
+def _divided(first: Buffer, second: Buffer, lengths: Iterable[int]) -> Iterator[Buffer]:
+    """Yield pieces of these lengths of what the two buffers are together, and what is left."""
+    views = memoryview(first), memoryview(second)
+    total, border, at = len(first) + len(second), len(first), 0
+    for length in (*lengths, None):
+        end = total if length is None else at + length
+        if at >= border:
+            yield views[1][at - border : end - border]
+        elif end <= border:
+            yield views[0][at:end]
+        else:
+            yield b"".join((views[0][at:], views[1][: end - border]))
+        at = end
 
 
 def _split(ids: bytes) -> Iterator[bytes]:

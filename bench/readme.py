@@ -34,12 +34,12 @@ TRANSFER = {
         for edit, words in _COUNTED.items()
     },
     **{
-        resave_seconds("move", kind, link).name: (f"An object moved, {kind}, {link}: the node may start", "limit 0.45 s")
+        resave_seconds("move", kind, link).name: (f"An object moved, {kind}, {link}: ready to render", "limit 0.45 s")
         for kind in FORMATS
         for link in LINKS
     },
     **{
-        first_upload("uncompressed", link).name: (f"First upload of all of it, uncompressed, {link}", "the whole file as an HTTP POST")
+        first_upload("uncompressed", link).name: (f"First upload, uncompressed, {link}", "the whole file as HTTP POST")
         for link in LINKS
     },
     GAP_P999.name: ("Gaps of the window while 500 MB leave, p99.9", "limit 6 ms"),
@@ -58,9 +58,14 @@ def begin(bench: str) -> str:
 
 
 def write(result: dict[str, Any], kept: Path, readme: Path = README) -> None:
-    """Have the README quote this result, which is kept in that file below the README's folder."""
+    """Have the README quote this result, which is kept in that file below the README's folder.
+
+    Raises ValueError for a README that has no place for it.
+    """
     before, mark, rest = readme.read_text("utf-8").partition(begin(result["bench"]))
     _, end, after = rest.partition(END)
+    if not end:
+        raise ValueError(f"{readme} has no lines {begin(result['bench']).strip()} and {END.strip()}")
     link = kept.relative_to(readme.parent).as_posix()
     readme.write_text("".join([before, mark, figures(result, link), end, after]), encoding="utf-8")
 

@@ -52,13 +52,13 @@ def resave_bytes(edit: str, kind: str) -> Measure:
 
 def resave_share(edit: str, kind: str) -> Measure:
     """The same, with what rsync sends."""
-    return Measure(f"Re-save, {EDITS[edit]}, {kind}: on the wire", "ratio", "rsync -az to a daemon", limit=1.0)
+    return Measure(f"Re-save, {EDITS[edit]}, {kind}: share on the wire", "ratio", "rsync -az to a daemon", limit=1.0)
 
 
 def compression_cost(edit: str, unit: str) -> Measure:
     """What a compressed .blend costs more."""
-    what = "on the wire" if unit == "bytes" else "until the node may start, worst link"
-    name = f"Re-save, {EDITS[edit]}, compressed: {what}"
+    what = "bytes on the wire" if unit == "bytes" else "seconds, worst link"
+    name = f"Re-save, {EDITS[edit]}, compressed and not: {what}"
     return Measure(name, "ratio", "the same uncompressed", limit=COMPRESSED_RATIO)
 
 

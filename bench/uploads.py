@@ -105,11 +105,9 @@ class Sender:
         seconds = self._witness.accepted(job) - began
         traffic = self._traffic() - before
         # The artist's client has to hear of it before it may forget the job: it keeps what the next save is told from.
-        self._client.until(
-            lambda line: line["event"] == "job" and line["job"] == job and line["state"] not in ON_ITS_WAY
-        )
+        self._until(job, lambda state: state not in ON_ITS_WAY)
         self._client.send(command="cancel", job=job)
-        self._client.until(lambda line: line["event"] == "job" and line["job"] == job and line["state"] in FINISHED)
+        self._until(job, lambda state: state in FINISHED)
         self.rest()
         return Upload(seconds, traffic)
 

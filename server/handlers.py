@@ -12,7 +12,6 @@ from addon.protocol import codecs
 from addon.protocol.digest import Buffer, common_algorithm
 from addon.protocol.errors import RemoteProtocolError
 from addon.protocol.limits import MAX_UNACKNOWLEDGED
-from addon.protocol.manifest import Manifest
 from addon.protocol.messages import (
     Announce,
     AskStore,
@@ -148,9 +147,9 @@ class Handlers:
                 del session.uploads[upload.manifest]
         self.node.tidy_store(upload.manifest, self._stored())
 
-    async def make_room(self, manifest: Manifest) -> bool:
-        """Evict for the files of a manifest on a full disk; whether there was anything that no job needs."""
-        return await self.node.make_room(manifest.size, self._stored() | {manifest.digest})
+    async def make_room(self, manifest: str, lacking: int) -> bool:
+        """Evict so many bytes for a manifest, by its digest, of what no job needs; whether there are so many."""
+        return await self.node.make_room(lacking, self._stored() | {manifest})
 
     def _on_chunks(self, session: Session, message: Chunks, payload: Buffer) -> None:
         upload = session.uploads.get(message.manifest)

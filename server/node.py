@@ -120,12 +120,17 @@ class Node:
         """
         self._background.start(self._tidy_store(stored, keep))
 
-    async def make_room(self, size: int, keep: set[str]) -> bool:
-        """Evict what no job needs, some `size` bytes of it; whether there was anything. `keep` as in `tidy_store`."""
+    async def make_room(self, lacking: int, keep: set[str]) -> bool:
+        """Evict so many bytes of what no job needs; nothing, and False, if there are not so many.
+
+        `keep` as in `tidy_store`.
+        """
         async with self._tidying:
             needed = self._needed(keep)
-            held = (await in_thread(self.store.report, needed)).bytes
-            return (await in_thread(self.store.prune, needed, max(0, held - size))).bytes > 0
+            report = await in_thread(self.store.report, needed)
+            if report.bytes - report.needed < lacking:
+                return False
+            return (await in_thread(self.store.prune, needed, report.bytes - lacking)).bytes >= lacking
 
     async def store_status(self, keep: set[str], shrink_to: int | None) -> StoreStatus:
         """Say what the store holds, after evicting down to `shrink_to` bytes, if that is given, what no job needs."""

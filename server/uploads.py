@@ -20,15 +20,15 @@ from addon.protocol.manifest import Manifest
 from addon.protocol.messages import Chunks, Grant, Need, NodeMessage, Offer, Refusal, Stored
 
 from .background import in_thread
-from .disk import is_full, refusal
+from .disk import refusal
 from .errors import RequestRefused
-from .store import FileBusy, Receipt, Store
+from .store import FileBusy, NoRoom, Receipt, Store
 
 Say = Callable[[NodeMessage, bytes | None], object]
 """Sends a message, and its payload if it has one, to the client whose upload it is."""
 
-MakeRoom = Callable[[Manifest], Awaitable[bool]]
-"""Evicts what no job needs, as much as a manifest's files take; whether there was anything."""
+MakeRoom = Callable[[str, int], Awaitable[bool]]
+"""Evicts so many bytes for a manifest, by its digest, of what no job needs; whether there are so many."""
 
 
 @dataclass(slots=True, eq=False)
@@ -120,8 +120,8 @@ class Uploads:
                 except FileBusy:
                     async with self._turn:
                         await self._turn.wait_for(lambda ended=ended: self._ended != ended)  # type: ignore[misc]
-                except OSError as error:
-                    if full or not is_full(error) or not await self._make_room(manifest):
+                except NoRoom as error:
+                    if full or not await self._make_room(manifest.digest, error.lacking):
                         raise
                     full = True
             yield opened[0]

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from bench import readme, transfer
 from bench.main import FIGURES, calls_after_save, gap_in_save_post
 from bench.measures import Measure, report
@@ -96,6 +98,19 @@ def test_the_readme_has_words_for_every_figure() -> None:
     assert set(readme.MAIN) == {figure.name for figure in FIGURES}
     asked = {figure.name for part in transfer.PARTS.values() for figure in part.figures}
     assert set(readme.TRANSFER) <= asked
+
+
+def test_no_two_figures_have_one_name() -> None:
+    names = [figure.name for part in transfer.PARTS.values() for figure in part.figures]
+    assert len(set(names)) == len(names)
+
+
+def test_a_readme_without_a_place_for_the_figures_stays_as_it_is(tmp_path: Path) -> None:
+    other = tmp_path / "README.md"
+    other.write_text("# Words\n", "utf-8")
+    with pytest.raises(ValueError, match="has no lines"):
+        readme.write({"bench": "main", "date": "today", "measures": []}, tmp_path / "run.json", other)
+    assert other.read_text("utf-8") == "# Words\n"
 
 
 def test_without_a_name_the_benches_are_listed() -> None:

@@ -1,28 +1,34 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A program for Blender, `blender -b --python list_files.py -- FILE`: says what a .blend uses beside itself.
+"""A program for Blender, `blender -b --python list_files.py -- FILE LIST`: says what a .blend uses beside itself.
 
-Prints one line, MARK and a JSON list of dependencies. Where there is no window the command line asks in this way.
+Writes a JSON object to LIST, with "files", or with "error", Blender's own words. Where there is no window the command
+line asks in this way.
 """
 
 import dataclasses
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
-MARK = "RELAY-RENDER-FILES "
+
+def main(blend: str, answer: str) -> None:
+    """Open `blend` and write down what it uses."""
+    Path(answer).write_text(json.dumps(_answer(blend)), encoding="utf-8")
 
 
-def main(blend: str) -> None:
-    """Open `blend` and print what it uses; an error of Blender's ends the program."""
-    import bpy  # noqa: PLC0415 - the command line reads MARK without one
+def _answer(blend: str) -> dict[str, Any]:
+    import bpy  # noqa: PLC0415 - this module is found without one
 
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
     from addon.blender.dependencies import dependencies  # noqa: PLC0415 - found only now
 
-    bpy.ops.wm.open_mainfile(filepath=blend, load_ui=False, use_scripts=False)
-    sys.stdout.write("\n" + MARK + json.dumps([dataclasses.asdict(each) for each in dependencies()]) + "\n")
-    sys.stdout.flush()
+    try:
+        bpy.ops.wm.open_mainfile(filepath=blend, load_ui=False, use_scripts=False)
+    except RuntimeError as error:
+        return {"error": str(error).removeprefix("Error: ").strip()}
+    return {"files": [dataclasses.asdict(each) for each in dependencies()]}
 
 
 if __name__ == "__main__":
-    main(sys.argv[-1])
+    main(*sys.argv[-2:])

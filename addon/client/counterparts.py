@@ -98,9 +98,13 @@ def _open_backup(blend: Path, size: int) -> Source | None:
     """
     if os.name == "nt":
         return None
+    backup = blend.with_name(f"{blend.name}1")
+    if not backup.exists():  # As after the first save. To open it would wait for a save to end.
+        return None
     try:
-        found = open_source(blend.with_name(f"{blend.name}1"))
-    except CannotRead:  # As after the first save.
+        found = open_source(backup)
+    except (CannotRead, SourceChanged) as error:
+        log.warning("the save before this one cannot be read: %s", error)
         return None
     return found if found.size == size else None
 

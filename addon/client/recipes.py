@@ -3,16 +3,16 @@
 
 import functools
 import os
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from ..protocol.blendfile import GZIP_MAGIC, ZSTD_MAGIC, NotABlend, TruncatedBlend, check_source
-from ..protocol.blocks import Source
-from ..protocol.cutting import WHOLE_BYTES, Cutter, Payload, Piece, parts, plain_cuts, runs_between
+from ..protocol.blocks import MAX_HEAD_BYTES, Source
+from ..protocol.cutting import WHOLE_BYTES, Border, Cutter, Payload, Piece, large_bytes, parts, plain_cuts, runs_between
 from ..protocol.digest import DIGEST_BYTES, Buffer, chunk_digest
 from ..protocol.recipe import Extent, Recipe
 from .errors import CannotRead
@@ -28,6 +28,13 @@ _THREADS = min(3, os.cpu_count() or 1)
 _UNFINISHED = 2 * _THREADS
 """Tasks at a time: so few that frames of a compressed file are still kept when their turn comes."""
 
+_REGION_BYTES = 256 << 10
+"""Of a region, at least; long payloads do not count. What is changed costs as much to be looked at."""
+_MOST_PARTS = 1 << 16
+"""What is kept of so many takes 30 MB; of a larger file only its beginning is."""
+_TRIED = 2
+"""Regions that begin alike: in most files there is one."""
+
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -38,6 +45,71 @@ class Cuts(NamedTuple):
     lengths: tuple[int, ...]
     ids: bytes
     """Of each chunk, DIGEST_BYTES bytes."""
+
+
+class Hashed(NamedTuple):
+    """A part of a .blend with its chunks."""
+
+    payload: Extent | None
+    """Where it stands in the file; None: it is of the skeleton."""
+    key: bytes
+    cuts: Cuts
+    name: bytes = b""
+    """Of a long payload."""
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """Parts of a save that stand side by side: if their bytes are there in the next one, so are their chunks."""
+
+    start: int
+    """Offset in the file."""
+    border: Border
+    """Its end."""
+    head: bytes
+    """The first bytes: a block's head."""
+    digest: bytes
+    """Of all bytes but those of long payloads."""
+    parts: tuple[Hashed | Payload, ...]
+    """In the file's order; long payloads without their chunks, for they are hashed each time."""
+
+    @property
+    def length(self) -> int:
+        """In bytes of the file."""
+        return self.border.offset - self.start
+
+    @property
+    def piece_keys(self) -> Sequence[bytes]:
+        """Of its pieces."""
+        return [part.key for part in self.parts if isinstance(part, Hashed) and part.payload is None]
+
+    @property
+    def payload_keys(self) -> Sequence[bytes]:
+        """Of its payloads."""
+        return [part.key for part in self.parts if isinstance(part, Payload) or part.payload is not None]
+
+    def extents(self, at: int) -> Iterator[Extent]:
+        """Yield where the bytes of the digest stand if it begins at the offset `at`."""
+        moved = at - self.start
+        begin = at
+        for part in self.parts:
+            if isinstance(part, Payload):
+                yield begin, part.offset + moved - begin
+                begin = part.offset + moved + part.length
+        yield begin, at + self.length - begin
+
+    def at(self, offset: int) -> "Region":
+        """Return the same one somewhere else."""
+        moved = offset - self.start
+        if not moved:
+            return self
+        parts = tuple(
+            part._replace(offset=part.offset + moved) if isinstance(part, Payload)
+            else part if part.payload is None
+            else Hashed((part.payload[0] + moved, part.payload[1]), part.key, part.cuts)
+            for part in self.parts
+        )  # fmt: skip
+        return Region(offset, self.border._replace(offset=self.border.offset + moved), self.head, self.digest, parts)
 
 
 class LongPayload(NamedTuple):
@@ -61,6 +133,10 @@ class KnownPayloads:
     algorithm: str = ""
     """That named the chunks, and the payloads."""
     payloads: tuple[LongPayload, ...] = ()
+    large: int = field(default=0, compare=False)
+    """How long a large block was; decides on all cuts."""
+    regions: tuple[Region, ...] = field(default=(), compare=False, repr=False)
+    """In memory only: they save a tenth of a second, no more."""
 
 
 def blend_recipe(
@@ -75,8 +151,8 @@ def blend_recipe(
         if bytes(source.read(0, min(4, source.size))).startswith((ZSTD_MAGIC, GZIP_MAGIC)):
             check_source(source)
             return plain_recipe(source, algorithm), (), KnownPayloads(algorithm)
-        usable = known.payloads if known is not None and known.algorithm == algorithm else ()
-        return _assemble(source.size, algorithm, _hash_parts(source, algorithm, usable))
+        usable = known if known is not None and known.algorithm == algorithm else KnownPayloads()
+        return _assemble(source.size, algorithm, *_Taker(source, algorithm, usable).take())
     except (NotABlend, TruncatedBlend) as error:
         raise CannotRead(str(error)) from error
 
@@ -99,25 +175,17 @@ def file_recipe(path: Path, algorithm: str, cache: RecipeCache) -> Recipe:
     if recipe is None:
         with open_source(path) as source:
             try:
-                recipe, _, _ = _assemble(source.size, algorithm, _hash_parts(source, algorithm, ()))
+                hashed, _ = _Taker(source, algorithm, KnownPayloads()).take()
+                recipe, _, _ = _assemble(source.size, algorithm, hashed)
             except (NotABlend, TruncatedBlend):
                 recipe = plain_recipe(source, algorithm)
         cache.put(path, recipe)
     return recipe
 
 
-class _Hashed(NamedTuple):
-    """A part of a .blend with its chunks."""
-
-    payload: Extent | None
-    """None: it is of the skeleton."""
-    key: bytes
-    cuts: Cuts
-    name: bytes = b""
-    """Of a long payload."""
-
-
-def _assemble(size: int, algorithm: str, hashed: Sequence[_Hashed]) -> tuple[Recipe, tuple[bytes, ...], KnownPayloads]:
+def _assemble(
+    size: int, algorithm: str, hashed: Sequence[Hashed], regions: Sequence[Region] = ()
+) -> tuple[Recipe, tuple[bytes, ...], KnownPayloads]:
     skeleton = [each for each in hashed if each.payload is None]
     payloads = [each for each in hashed if each.payload is not None]
     in_order = [each.cuts for each in (*skeleton, *payloads)]
@@ -125,40 +193,114 @@ def _assemble(size: int, algorithm: str, hashed: Sequence[_Hashed]) -> tuple[Rec
         algorithm,
         runs_between([each.payload for each in hashed if each.payload is not None], size),
         len(skeleton),
-        tuple(length for cuts in in_order for length in cuts.lengths),
+        tuple([length for cuts in in_order for length in cuts.lengths]),
         b"".join([cuts.ids for cuts in in_order]),
     )
-    known = KnownPayloads(algorithm, tuple(LongPayload(key, name, cuts) for _, key, cuts, name in payloads if name))
+    long = tuple(LongPayload(key, name, cuts) for _, key, cuts, name in payloads if name)
+    known = KnownPayloads(algorithm, long, large_bytes(size), tuple(regions))
     return recipe, tuple(each.key for each in skeleton), known
 
 
-def _hash_parts(source: Source, algorithm: str, known: Sequence[LongPayload]) -> list[_Hashed]:
-    """Return a .blend's parts in the file's order. Raises NotABlend, TruncatedBlend.
+class _Taker:
+    """Takes a .blend apart and hashes it.
 
     Long payloads are hashed in threads, all others on the way: most of ten thousand parts have a few kilobytes, and to
     hand them over would cost more than to hash them.
     """
-    hasher = _Hasher(source, algorithm, known)
-    digest = chunk_digest(algorithm)
-    look = LookAhead(source, _pool()) if isinstance(source, Unpacked) else None
-    hashed: list[_Hashed | Future[_Hashed]] = []
-    running: deque[Future[_Hashed]] = deque()
-    try:
-        for part in parts(source, look):
-            if isinstance(part, Piece):
-                hashed.append(_Hashed(None, part.key, Cuts((part.length,), digest(part.content))))
-            elif part.length <= WHOLE_BYTES:
-                cuts = Cuts((part.length,), digest(part.content))
-                hashed.append(_Hashed((part.offset, part.length), part.key, cuts))
-            else:
-                if len(running) == _UNFINISHED:
-                    running.popleft().result()
-                running.append(_pool().submit(hasher.hash, part))
-                hashed.append(running[-1])
-        return [each.result() if isinstance(each, Future) else each for each in hashed]
-    finally:
-        for future in running:
-            future.cancel()
+
+    def __init__(self, source: Source, algorithm: str, known: KnownPayloads) -> None:
+        self._source = source
+        self._digest = chunk_digest(algorithm)
+        self._hasher = _Hasher(source, algorithm, known.payloads)
+        self._look = LookAhead(source, _pool()) if isinstance(source, Unpacked) else None
+        self._known: defaultdict[bytes, list[Region]] = defaultdict(list)
+        if known.large == large_bytes(source.size):
+            for region in known.regions:
+                self._known[region.head].append(region)
+        self._hashed: list[Hashed | Future[Hashed]] = []
+        self._running: deque[Future[Hashed]] = deque()
+        self._regions: list[Region | Future[Region]] = []
+        self._start = 0
+        """Of the region that is being collected."""
+        self._border: Border | None = None
+        """The last that was come to in it."""
+        self._collected: list[Hashed | Payload] = []
+        self._short = 0
+        """Bytes in there that are not a long payload's."""
+
+    def take(self) -> tuple[list[Hashed], list[Region]]:
+        """Return the parts in the file's order, and the regions. Raises NotABlend, TruncatedBlend."""
+        try:
+            for part in parts(self._source, self._look, self._recall if self._known else None):
+                if isinstance(part, Region):
+                    self._keep(part)
+                else:
+                    self._add(part)
+            return [_result(each) for each in self._hashed], [_result(each) for each in self._regions]
+        finally:
+            for future in self._running:
+                future.cancel()
+
+    def _recall(self, at: int) -> Region | None:
+        """Return the region that stands here again."""
+        head = self._head(at)
+        for region in self._known.get(head, [])[:_TRIED]:
+            if at + region.length <= self._source.size and self._digest_of(region.extents(at)) == region.digest:
+                return region.at(at)
+        return None
+
+    def _head(self, at: int) -> bytes:
+        length = min(MAX_HEAD_BYTES, self._source.size - at)
+        return bytes((self._look or self._source.read)(at, length)[:length])
+
+    def _digest_of(self, extents: Iterable[Extent]) -> bytes:
+        return self._digest(b"".join([self._source.read(*extent) for extent in extents]))
+
+    def _keep(self, region: Region) -> None:
+        self._close()
+        for part in region.parts:
+            self._hashed.append(self._submit(part) if isinstance(part, Payload) else part)
+        self._regions.append(region)
+        self._start = region.border.offset
+
+    def _add(self, part: Piece | Payload) -> None:
+        if isinstance(part, Piece):
+            self._border = part.border
+            hashed = Hashed(None, part.key, Cuts((part.length,), self._digest(part.content)))
+        elif part.length <= WHOLE_BYTES:
+            cuts = Cuts((part.length,), self._digest(part.content))
+            hashed = Hashed((part.offset, part.length), part.key, cuts)
+        else:
+            self._hashed.append(self._submit(part))
+            self._collected.append(part)
+            return
+        self._hashed.append(hashed)
+        self._collected.append(hashed)
+        self._short += part.length
+        if isinstance(part, Piece) and self._short >= _REGION_BYTES:
+            self._close()
+
+    def _close(self) -> None:
+        """End the region that is being collected, if there is any, at a border."""
+        border = self._border
+        if border is not None and len(self._hashed) <= _MOST_PARTS:
+            region = Region(self._start, border, self._head(self._start), b"", tuple(self._collected))
+            self._regions.append(_pool().submit(self._completed, region))
+            self._start = border.offset
+        self._border, self._collected, self._short = None, [], 0
+
+    def _completed(self, region: Region) -> Region:
+        return replace(region, digest=self._digest_of(region.extents(region.start)))
+
+    def _submit(self, payload: Payload) -> Future[Hashed]:
+        if len(self._running) == _UNFINISHED:
+            self._running.popleft().result()
+        self._running.append(_pool().submit(self._hasher.hash, payload))
+        return self._running[-1]
+
+
+def _result(found: _Result | Future[_Result]) -> _Result:
+    return found.result() if isinstance(found, Future) else found
 
 
 class _Hasher:
@@ -170,12 +312,12 @@ class _Hasher:
         self._by_name = {each.name: each.cuts for each in known}
         self._by_key = {each.key: each.cuts for each in known}
 
-    def hash(self, payload: Payload) -> _Hashed:
+    def hash(self, payload: Payload) -> Hashed:
         """Return a payload with its chunks."""
         extent = payload.offset, payload.length
         name = self._name(extent)
         cuts = self._by_name.get(name) or self._as_before(payload) or self._cut(extent)
-        return _Hashed(extent, payload.key, cuts, name)
+        return Hashed(extent, payload.key, cuts, name)
 
     def _as_before(self, payload: Payload) -> Cuts | None:
         """Cut it as it was cut in the save before; None if it has another length, or little in common with that."""

@@ -132,7 +132,7 @@ class Sender:
         encoder = codecs.Encoder(() if raw else self._allowed)
         for number in group:
             chunk = self._plan.manifest.chunks[number]
-            before = self._before.find(chunk) if self._before is not None else None
+            before = self._before.find(chunk) if self._before is not None and not raw else None
             base, prefix = before or (b"", None)
             codec, encoded = encoder.encode(self._plan.read(chunk), prefix)
             heads.append(ChunkHead(number, len(encoded), codec, base.hex() if codec == Codec.PATCH else ""))

@@ -148,8 +148,9 @@ class Submission:
         base = await asyncio.to_thread(self._means.bases.get, self.entry.order.blend, welcome.id)
         try:
             plan = await self._planned(welcome, base)
-            before = Counterparts(plan, base) if base is not None else None
-            sender = Sender(plan, before, set(welcome.codecs) & set(codecs.decodable()), self._means.send)
+            usable = set(welcome.codecs) & set(codecs.decodable())
+            before = Counterparts(plan, base) if base is not None and Codec.PATCH in usable else None
+            sender = Sender(plan, before, usable, self._means.send)
             return await self._bring(plan, base, welcome, sender)
         except SourceChanged as error:
             self.withdraw()  # Else the node would wait for the rest, and with the files that it holds for that, for us.

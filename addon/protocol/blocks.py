@@ -139,18 +139,28 @@ def parse_header(start: bytes) -> tuple[tuple[int, int], Layout]:
     raise NotABlend("This file is not a .blend: choose one that Blender saved.")
 
 
-def walk(source: Source, look: Look | None = None) -> Iterator[Block]:
-    """Yield every block, ENDB as the last one: 25,000 in some 10 ms. A block that is yielded lies within the file.
+def walk(source: Source) -> Iterator[Block]:
+    """Yield every block, ENDB as the last one: 25,000 in some 10 ms.
 
-    `look` is used to look for heads. Raises NotABlend, and TruncatedBlend where the blocks do not reach ENDB.
+    A block that is yielded lies within the file. Raises NotABlend, and TruncatedBlend where they do not reach ENDB.
     """
-    look = look or Stretch(source).ahead
-    size = source.size
-    _, layout = parse_header(bytes(source.read(0, min(HEADER_BYTES, size))))
+    layout = read_layout(source)
+    return walk_from(layout.first, layout, source.size, Stretch(source).ahead)
+
+
+def read_layout(source: Source) -> Layout:
+    """Return how a file's blocks are laid out. Raises NotABlend."""
+    return parse_header(bytes(source.read(0, min(HEADER_BYTES, source.size))))[1]
+
+
+def walk_from(at: int, layout: Layout, size: int, look: Look) -> Iterator[Block]:
+    """Yield the blocks from the one whose head stands at the offset `at`, as `walk` does, looking for heads by `look`.
+
+    `size`: of the file.
+    """
     unpack, head, length_at = layout.head.unpack_from, layout.head.size, layout.length_at
     window: Buffer = b""
     start = end = 0  # where the window begins and ends in the file
-    at = layout.first
     while (payload := at + head) <= size:
         if payload > end:
             window = look(at, min(STRETCH_BYTES, size - at))

@@ -9,10 +9,10 @@ no cut but those beside it.
 
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import NamedTuple, Protocol, TypeVar
 
-from .blocks import Look, Source, Stretch, walk
+from .blocks import Block, Look, Source, Stretch, read_layout, walk_from
 from .digest import Buffer
 from .recipe import Extent
 
@@ -75,6 +75,17 @@ class Payload(NamedTuple):
     """These bytes, if they are WHOLE_BYTES at most."""
 
 
+class Border(NamedTuple):
+    """Where a chunk of the skeleton ends and the next one begins, at a block or at the file's end."""
+
+    offset: int
+    """In the file."""
+    forced: bool
+    """By the length of what is before it; else by the name of the data-block that begins there."""
+    name: bytes
+    """Of the data-block that the last block before it belongs to."""
+
+
 class Piece(NamedTuple):
     """One chunk of the skeleton."""
 
@@ -83,39 +94,126 @@ class Piece(NamedTuple):
     """Names it in this save and, as long as the data-block that it begins with is there, in the next."""
     extents: tuple[Extent, ...]
     """Where its bytes stand in the file, in their order."""
-    content: bytes = b""
-    """These bytes."""
+    border: Border | None
+    """Its end; None in what stands behind the last block."""
+    content: bytes
+    """Its bytes."""
 
 
-def parts(source: Source, look: Look | None = None) -> Iterator[Piece | Payload]:
+class Known(Protocol):
+    """A part of a file, from one border to another, that need not be looked at again."""
+
+    @property
+    def length(self) -> int:
+        """In bytes of the file."""
+
+    @property
+    def border(self) -> Border:
+        """Its end, where it was found out; the offset may be another one now."""
+
+    @property
+    def piece_keys(self) -> Sequence[bytes]:
+        """Of its pieces."""
+
+    @property
+    def payload_keys(self) -> Sequence[bytes]:
+        """Of its payloads."""
+
+
+_KnownT = TypeVar("_KnownT", bound=Known)
+
+
+def parts(
+    source: Source, look: Look | None = None, recall: Callable[[int], _KnownT | None] | None = None
+) -> "Iterator[Piece | Payload | _KnownT]":
     """Yield the parts of a .blend, each as soon as the walk has passed it. Raises NotABlend or TruncatedBlend.
 
     So a file is read once, and a compressed one decompressed once: all but long payloads come with their bytes, and
-    those are best read soon. `look` is as in `walk`.
+    those are best read soon. `look` finds what comes next. What `recall` knows to stand behind a border, told by its
+    offset, is yielded in place of its parts and not read; all others are the same with it as without.
     """
-    large = _large_bytes(source.size)
-    stretch = Stretch(source, look)
-    skeleton = _Skeleton(stretch)
-    end = 0
-    name = b""
-    payloads: Counter[bytes] = Counter()
-    """So many so far, by the data-block that they belong to."""
-    for code, offset, length in walk(source, stretch.ahead):
-        begins = code[2:] == b"\0\0"
-        if begins:
-            name = _id_name(stretch, code, offset, length)
-        if end >= skeleton.full_at or (begins and skeleton.may_end(end, name)):
-            yield skeleton.take(end, name)
-        if length >= large and (code != _THUMBNAIL or length > _THUMBNAIL_BYTES):
-            skeleton.skip(offset, length)
-            content = stretch.read(offset, length) if length <= WHOLE_BYTES else b""
-            yield Payload(offset, length, b"%b\0%d" % (name, payloads[name]), content)
-            payloads[name] += 1
-        end = offset + length
-    while source.size - end > PIECE_MAX_BYTES:  # Nothing of Blender's stands behind the last block.
-        end += PIECE_MAX_BYTES
-        yield skeleton.take(end, name)
-    yield skeleton.take(source.size, name)
+    parting = _Parting(source, look)
+    at: int | None = 0
+    while at is not None:
+        known = recall(at) if recall is not None else None
+        if known is not None and parting.may_end(at + known.length, known.border.forced) and parting.pass_over(known):
+            yield known
+            at = at + known.length if at + known.length < source.size else None
+        else:
+            at = yield from parting.until_border(at)
+
+
+class _Parting:
+    """Takes a .blend apart, from one border to the next."""
+
+    def __init__(self, source: Source, look: Look | None) -> None:
+        self._size = source.size
+        self._stretch = Stretch(source, look)
+        self._layout = read_layout(source)
+        self._large = large_bytes(source.size)
+        self._name = b""
+        """Of the data-block."""
+        self._pieces: Counter[bytes] = Counter()
+        self._payloads: Counter[bytes] = Counter()
+        """So many so far, by the data-blocks that they begin with, or belong to."""
+
+    def until_border(self, at: int) -> Generator[Piece | Payload, None, int | None]:
+        """Yield what stands from one border up to the next; return that, or None at the end of the file."""
+        skeleton = _Skeleton(self._stretch, at)
+        end = at
+        begin = b"" if at == 0 else None
+        """What names the piece."""
+        for code, offset, length in self._walk(at):
+            begins = code[2:] == b"\0\0"
+            before = self._name
+            if begins:
+                self._name = _id_name(self._stretch, code, offset, length)
+            if begin is None:
+                begin = self._name
+            forced = end >= skeleton.full_at
+            if forced or (begins and skeleton.may_end(end, self._name)):
+                yield skeleton.take(end, self._key(begin), Border(end, forced, before))
+                return end
+            if length >= self._large and (code != _THUMBNAIL or length > _THUMBNAIL_BYTES):
+                skeleton.skip(offset, length)
+                content = self._stretch.read(offset, length) if length <= WHOLE_BYTES else b""
+                yield Payload(offset, length, b"%b\0%d" % (self._name, self._payloads[self._name]), content)
+                self._payloads[self._name] += 1
+            end = offset + length
+        while self._size - end > PIECE_MAX_BYTES:  # Nothing of Blender's stands behind the last block.
+            end += PIECE_MAX_BYTES
+            yield skeleton.take(end, self._key(begin or b""), None)
+            begin = self._name
+        yield skeleton.take(self._size, self._key(begin or b""), Border(self._size, forced=True, name=self._name))
+        return None
+
+    def may_end(self, at: int, forced: bool) -> bool:
+        """Whether what is known ends here, as it did where it was found out."""
+        if forced:
+            return True
+        code, offset, length = next(self._walk(at))
+        return code[2:] == b"\0\0" and _may_begin(_id_name(self._stretch, code, offset, length))
+
+    def pass_over(self, known: Known) -> bool:
+        """Go on behind what is known; not if its parts would have other keys now."""
+        pieces, payloads = _counted(known.piece_keys, self._pieces), _counted(known.payload_keys, self._payloads)
+        if pieces is None or payloads is None:
+            return False
+        self._pieces.update(pieces)
+        self._payloads.update(payloads)
+        self._name = known.border.name
+        return True
+
+    def _walk(self, at: int) -> Iterator[Block]:
+        return walk_from(at or self._layout.first, self._layout, self._size, self._stretch.ahead)
+
+    def _key(self, name: bytes) -> bytes:
+        """Return the name of the data-block that a piece begins with, counted for a long one's later pieces and for
+        namesakes.
+        """
+        count = self._pieces[name]
+        self._pieces[name] += 1
+        return name + b"\0%d" % count if count else name
 
 
 class Cutter:
@@ -184,8 +282,8 @@ def gather(source: Source, extents: Sequence[Extent]) -> Buffer:
     return b"".join(source.read(offset, length) for offset, length in extents)
 
 
-def _large_bytes(size: int) -> int:
-    """Length from which on a block is large: LARGE_BYTES, above 1 GiB of file a power of two more."""
+def large_bytes(size: int) -> int:
+    """Return the length from which on a block is large: LARGE_BYTES, above 1 GiB of file a power of two more."""
     large = LARGE_BYTES
     while large * _MAX_PAYLOADS < size and large < _LARGEST_BYTES:
         large *= 2
@@ -195,23 +293,21 @@ def _large_bytes(size: int) -> int:
 class _Skeleton:
     """The skeleton's chunk that is being measured."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, begin: int) -> None:
         self._source = source
         self._extents: list[Extent] = []
-        self._content: list[Buffer] = []
+        self._content: list[bytes] = []
         """The bytes of each of `_extents`."""
         self._length = 0
         """Of both, bytes."""
-        self._begin = 0
+        self._begin = begin
         """Where in the file the next extent begins."""
-        self.full_at = PIECE_MAX_BYTES
+        self.full_at = begin + PIECE_MAX_BYTES
         """Offset in the file from which on the chunk ends at the next block."""
-        self._name = b""
-        self._namesakes: Counter[bytes] = Counter()
 
     def may_end(self, end: int, name: bytes) -> bool:
         """Whether the chunk ends at `end`, where the data-block `name` begins."""
-        return self._length + end - self._begin >= PIECE_MIN_BYTES and zlib.crc32(name) % _ONE_NAME_IN == 0
+        return self._length + end - self._begin >= PIECE_MIN_BYTES and _may_begin(name)
 
     def skip(self, offset: int, length: int) -> None:
         """Leave a payload out."""
@@ -219,26 +315,35 @@ class _Skeleton:
         self._begin = offset + length
         self.full_at = self._begin - self._length + PIECE_MAX_BYTES
 
-    def take(self, end: int, name: bytes) -> Piece:
-        """End the chunk at `end`, and begin the next, which the data-block `name` is part of."""
+    def take(self, end: int, key: bytes, border: Border | None) -> Piece:
+        """End the chunk at `end`, and begin the next."""
         self._extend(end)
-        piece = Piece(self._length, self._key(), tuple(self._extents), b"".join(self._content))
-        self._extents, self._content, self._length, self._begin, self._name = [], [], 0, end, name
-        self.full_at = end + PIECE_MAX_BYTES
+        piece = Piece(self._length, key, tuple(self._extents), border, b"".join(self._content))
+        self._extents, self._content, self._length, self._begin = [], [], 0, end
         return piece
 
     def _extend(self, end: int) -> None:
         if end > self._begin:
             length = end - self._begin
             self._extents.append((self._begin, length))
-            self._content.append(self._source.read(self._begin, length))
+            self._content.append(bytes(self._source.read(self._begin, length)))  # A view would keep all of the stretch.
             self._length += length
 
-    def _key(self) -> bytes:
-        """Return the first data-block's name, counted for a long one's later chunks and for namesakes."""
-        count = self._namesakes[self._name]
-        self._namesakes[self._name] += 1
-        return self._name + b"\0%d" % count if count else self._name
+
+def _counted(keys: Sequence[bytes], before: Counter[bytes]) -> Counter[bytes] | None:
+    """Return how many of the keys each name has, after those `before`; None if they are not numbered so."""
+    found: Counter[bytes] = Counter()
+    for key in keys:
+        name, _, number = key.partition(b"\0")
+        if int(number or b"0") != before[name] + found[name]:
+            return None
+        found[name] += 1
+    return found
+
+
+def _may_begin(name: bytes) -> bool:
+    """Whether a data-block of this name may begin a piece."""
+    return zlib.crc32(name) % _ONE_NAME_IN == 0
 
 
 def _id_name(source: Source, code: bytes, offset: int, length: int) -> bytes:

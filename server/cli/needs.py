@@ -4,6 +4,7 @@
 import json
 import os
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,33 +21,40 @@ class CannotAsk(ServerError):
     """No Blender of this machine can say what the file uses."""
 
 
+class NobodyToAsk(CannotAsk):
+    """There is no Blender on this machine."""
+
+
 def dependencies_of(blend: Path, extra: Sequence[Path] = ()) -> tuple[Dependency, ...]:
     """Return what `blend` uses; takes as long as a Blender needs to open it.
 
-    `extra`: Blenders beside those that are found. Raises CannotAsk.
+    `extra`: Blenders beside those that are found. Raises NobodyToAsk or CannotAsk.
     """
-    with blend.open("rb") as file:
-        version = blendfile.read_header(file.read(blendfile.HEAD_BYTES)).version
+    blenders = find_blenders(extra)
+    if not blenders:
+        raise NobodyToAsk("There is no Blender on this machine")
     try:
-        blender = choose_blender(version, find_blenders(extra))
+        with blend.open("rb") as file:
+            version = blendfile.read_header(file.read(blendfile.HEAD_BYTES)).version
+        return ask(choose_blender(version, blenders), blend)
     except NoBlender:
-        name = "" if version is None else " {}.{} or newer".format(*version)
-        raise CannotAsk(f"There is no Blender{name} on this machine") from None
-    return ask(blender, blend)
+        raise CannotAsk(f"Blender {blenders[-1].name}, the newest on this machine, is too old for it") from None
+    except (OSError, blendfile.NotABlend) as error:
+        raise CannotAsk(f"It could not be asked about ({error})") from error
 
 
 def ask(blender: Blender, blend: Path) -> tuple[Dependency, ...]:
-    """Return what `blender` says that `blend` uses. Raises CannotAsk."""
-    command = [*blender.command, list_files.__file__, "--", os.fspath(blend)]
-    try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment(),
-            text=True, encoding="utf-8", errors="replace", check=False,
+    """Return what `blender` says that `blend` uses. Raises CannotAsk, OSError."""
+    with tempfile.TemporaryDirectory(prefix="relay-render-") as folder:
+        answer = Path(folder, "files.json")
+        command = [*blender.command, list_files.__file__, "--", os.fspath(blend), os.fspath(answer)]
+        subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment(),
+            check=False,
         )  # fmt: skip
-    except OSError as error:
-        raise CannotAsk(f"Blender {blender.name} does not start: {error.strerror}") from error
-    said = [line for line in done.stdout.splitlines() if line.strip()]
-    marked = [line for line in said if line.startswith(list_files.MARK)]
-    if not marked:
-        raise CannotAsk(f"Blender {blender.name} could not open it: {said[-1] if said else 'it ended at once'}")
-    return tuple(build(Dependency, each) for each in json.loads(marked[-1].removeprefix(list_files.MARK)))
+        if not answer.exists():
+            raise CannotAsk(f"Blender {blender.name} ended while it opened it")
+        said = json.loads(answer.read_text("utf-8"))
+    if "error" in said:
+        raise CannotAsk(f"Blender {blender.name} could not open it ({said['error']})")
+    return tuple(build(Dependency, each) for each in said["files"])

@@ -22,11 +22,9 @@ from addon.protocol.errors import InvalidFrames
 from addon.protocol.frame_range import parse_frames
 
 from . import app, console, errors, fail, run
-from .needs import CannotAsk, dependencies_of
+from .needs import CannotAsk, NobodyToAsk, dependencies_of
 from .options import CLIENT_DATA, DEFAULT_TO, OVER, ClientData, To
 from .tables import short_time
-
-_ON_ITS_WAY = ("waiting", "missing", "uploading")
 
 
 @app.command()
@@ -77,13 +75,16 @@ def _checked(file: Path, frames: str, to: str) -> Path:
 
 
 def _dependencies(blend: Path, extra: Sequence[Path]) -> tuple[tuple[Dependency, ...], str]:
-    """Return what the file uses, or why nobody knows."""
+    """Return what the file uses; or nothing, and what to say of that should the node take the file."""
+    alone = f"{blend.name} is sent without the files that it uses. To have them there, pack them first (File > External"
     with console.status(f"Asking Blender what {escape(blend.name)} uses"):
         try:
             return dependencies_of(blend, extra), ""
-        except CannotAsk as error:
-            alone = f"{error}: {blend.name} is sent without the files that it uses."
-            return (), f"{alone} To have them there, pack them first (File > External Data > Pack Resources)."
+        except NobodyToAsk as error:
+            errors.print(f"{error}: {alone} Data > Pack Resources).", style="yellow", markup=False)
+            return (), ""
+        except CannotAsk as error:  # Most likely the node cannot open it either, and says why.
+            return (), f"{error}: {alone} Data > Pack Resources)."
 
 
 async def _submit(order: Order, to: str, data: Path, warning: str, without_missing: bool) -> None:
@@ -137,7 +138,7 @@ class _Progress:
 
     def _show(self, line: dict[str, Any]) -> bool:
         """Whether the job is over."""
-        if self._warning and line["state"] not in _ON_ITS_WAY:
+        if self._warning and line["blender"]:  # The node has taken it.
             self._print(self._warning, style="yellow")
             self._warning = ""
         for notice in set(line["notices"]) - self._said:

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Errors of the store."""
 
+import errno
+import os
+
 from addon.protocol.messages import Refusal
 
 from ..errors import RequestRefused, ServerError
@@ -8,6 +11,15 @@ from ..errors import RequestRefused, ServerError
 
 class FileBusy(ServerError):
     """Another program of this artist is sending one of these files: wait until it has ended."""
+
+
+class NoRoom(OSError):
+    """The disk has not enough room for what is to come."""
+
+    def __init__(self, lacking: int) -> None:
+        """`lacking`: bytes."""
+        super().__init__(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.lacking = lacking
 
 
 class BaseMissing(RequestRefused):

@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One manifest on its way in."""
 
-import errno
 import logging
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +16,7 @@ from addon.protocol.messages import Codec
 from . import copying
 from .checking import Checker, origin, recipes_of
 from .claims import Claims
-from .errors import BaseMissing, FileBusy
+from .errors import BaseMissing, FileBusy, NoRoom
 from .filling import Base, Filler
 from .folders import Folders
 from .index import Index, NewFile, Phase, State
@@ -188,8 +186,9 @@ class Receipt:
     def _check_room(self) -> None:
         """Rather now than after hours of sending."""
         needed = sum(max(0, part.recipe.size - copying.allocated(part.path)) for part in self._parts.values())
-        if needed > shutil.disk_usage(self._tools.folders.incoming).free:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        lacking = needed - shutil.disk_usage(self._tools.folders.incoming).free
+        if lacking > 0:
+            raise NoRoom(lacking)
 
     def _lacking(self) -> set[int]:
         """The chunks that some part lacks, by their numbers in the manifest."""

@@ -2,13 +2,15 @@
 """Asking a Blender without a window what a .blend uses, as the command line does."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from addon.client.gather import Dependency
 from server.blenders import Blender
-from server.cli.needs import CannotAsk, ask
+from server.cli import needs
+from server.cli.needs import CannotAsk, NobodyToAsk, ask, dependencies_of
 from tests.conftest import RunInBlender
 
 SCENE = """
@@ -33,14 +35,33 @@ def test_it_says_what_the_window_would(blender: Blender, run_in_blender: RunInBl
 
 
 @pytest.mark.parametrize("content", [b"", b"BLENDER17-01v0502", b"a letter"], ids=["empty", "cut short", "no .blend"])
-def test_what_blender_cannot_open_uses_nobody_knows_what(any_blender: Blender, tmp_path: Path, content: bytes) -> None:
+def test_what_blender_cannot_open_uses_nobody_knows_what(blender: Blender, tmp_path: Path, content: bytes) -> None:
     blend = tmp_path / "shot.blend"
     blend.write_bytes(content)
-    with pytest.raises(CannotAsk, match="could not open it"):
-        ask(any_blender, blend)
+    with pytest.raises(CannotAsk, match=rf"Blender {blender.name} could not open it \(.+shot\.blend"):
+        ask(blender, blend)
 
 
-def test_a_blender_that_is_gone_is_named(any_blender: Blender, tmp_path: Path) -> None:
-    gone = Blender(any_blender.version, (str(tmp_path / "blender"),), str(tmp_path / "blender"))
-    with pytest.raises(CannotAsk, match=f"Blender {any_blender.name} does not start"):
-        ask(gone, tmp_path / "shot.blend")
+def test_a_blender_that_ends_at_once_has_said_nothing(tmp_path: Path) -> None:
+    nothing = Blender((5, 2, 0), (sys.executable, "-c", "raise SystemExit(1)"), "none")
+    with pytest.raises(CannotAsk, match=r"Blender 5\.2\.0 ended while it opened it"):
+        ask(nothing, tmp_path / "shot.blend")
+
+
+@pytest.mark.parametrize(
+    ("blenders", "sentence", "kind"),
+    [
+        ([], "no Blender on this machine", NobodyToAsk),
+        ([Blender((4, 2, 0), ("none",), "none")], "Blender 4.2.0, the newest on this machine, is too old", CannotAsk),
+        ([Blender((5, 2, 0), ("/no/such/program",), "none")], "could not be asked about .*No such file", CannotAsk),
+    ],
+    ids=["none", "too old", "gone"],
+)
+def test_without_a_blender_for_it_there_is_a_sentence(
+    blenders: list[Blender], sentence: str, kind: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(needs, "find_blenders", lambda _: blenders)
+    blend = tmp_path / "shot.blend"
+    blend.write_bytes(b"BLENDER17-01v0502" + b"ENDB" + bytes(28))
+    with pytest.raises(kind, match=sentence):
+        dependencies_of(blend)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from addon.client import counterparts as counterparts_module
 from addon.client.bases import Base, base_of
 from addon.client.counterparts import Counterparts, counterparts
 from addon.client.gather import Dependency
@@ -139,6 +140,15 @@ def test_another_file_in_the_backups_place_is_nothing_to_tell_from(film: Film, b
     film.backup.unlink()
     if backup is not None:
         film.backup.write_bytes(backup)
+    (chunk,) = changed(plan, base)
+    assert Counterparts(plan, base).find(chunk) is None
+
+
+def test_a_backup_that_is_not_there_is_not_waited_for(film: Film, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counterparts_module, "open_source", lambda path: pytest.fail(f"{path} was opened"))
+    base = base_of(film.save(save(POINTS)), NODE)
+    plan = film.save(save(moved(POINTS)))
+    film.backup.unlink()
     (chunk,) = changed(plan, base)
     assert Counterparts(plan, base).find(chunk) is None
 

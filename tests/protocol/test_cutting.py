@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 import random
 import struct
+import tracemalloc
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from addon.protocol import cutting
-from addon.protocol.blocks import Memory, NotABlend, TruncatedBlend
+from addon.protocol.blocks import STRETCH_BYTES, Memory, NotABlend, TruncatedBlend
 from addon.protocol.cutting import (
     LARGE_BYTES,
     MAX_BYTES,
@@ -19,6 +20,7 @@ from addon.protocol.cutting import (
     WHOLE_BYTES,
     Cutter,
     gather,
+    parts,
     plain_cuts,
 )
 from addon.protocol.limits import MAX_CHUNK_BYTES, MAX_FILE_BYTES, MAX_MANIFEST_BYTES
@@ -136,11 +138,11 @@ def test_keys_are_names_wherever_a_version_has_them(pointers: int) -> None:
 
 def test_larger_files_have_larger_large_blocks() -> None:
     # GIVEN files of up to 64 GiB THEN a manifest of 12 MiB has room for all of their payloads
-    assert cutting._large_bytes(1 << 30) == LARGE_BYTES
-    assert cutting._large_bytes((1 << 30) + 1) == 2 * LARGE_BYTES
-    assert all((1 << bits) / cutting._large_bytes(1 << bits) * 36 < MAX_MANIFEST_BYTES for bits in range(12, 37))
+    assert cutting.large_bytes(1 << 30) == LARGE_BYTES
+    assert cutting.large_bytes((1 << 30) + 1) == 2 * LARGE_BYTES
+    assert all((1 << bits) / cutting.large_bytes(1 << bits) * 36 < MAX_MANIFEST_BYTES for bits in range(12, 37))
     # GIVEN the largest file THEN a chunk of its skeleton is none too long
-    assert PIECE_MAX_BYTES + cutting._large_bytes(MAX_FILE_BYTES) + 32 <= MAX_CHUNK_BYTES
+    assert PIECE_MAX_BYTES + cutting.large_bytes(MAX_FILE_BYTES) + 32 <= MAX_CHUNK_BYTES
 
 
 def test_the_thumbnail_is_part_of_the_skeleton() -> None:
@@ -263,3 +265,25 @@ def test_bytes_that_stand_together_are_not_copied() -> None:
 
 
 PINNED = [120416, 252884, 246724, 253184, 164804, 524288, 98408, 68304, 143853]
+
+
+def test_a_piece_keeps_nothing_but_its_own_bytes() -> None:
+    # GIVEN a mesh with many shape keys: a few bytes of skeleton between long payloads, all in one piece
+    file = Memory(blend([data_block("MEface"), *(data(300_000, 1) for _ in range(30))]))
+
+    class Copying:
+        """As a file is read."""
+
+        size = file.size
+
+        def read(self, offset: int, length: int) -> bytes:
+            return bytes(file.read(offset, length))
+
+    # WHEN it is taken apart
+    tracemalloc.start()
+    for _ in parts(Copying()):
+        pass
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # THEN what was read for one of them is let go of before the next
+    assert peak < 5 * STRETCH_BYTES

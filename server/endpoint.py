@@ -13,16 +13,13 @@ import zmq.asyncio
 from addon.protocol import codec
 from addon.protocol.digest import Buffer
 from addon.protocol.errors import ProtocolError, RemoteProtocolError
-from addon.protocol.limits import HEARTBEAT_S, MAX_MESSAGE_BYTES, SILENCE_S
-from addon.protocol.messages import ClientMessage, Hello, NodeMessage, Refusal, Refused
+from addon.protocol.limits import HEARTBEAT_S, MAX_MESSAGE_BYTES, SILENCE_S, ZMQ_HEARTBEAT_MS
+from addon.protocol.messages import ClientMessage, Grant, Hello, NodeMessage, Refusal, Refused
 from addon.protocol.version import PROTOCOL, VERSION
 
 from .session import Session
 
 log = logging.getLogger(__name__)
-
-ZMQ_HEARTBEAT_MS = 500
-"""ZeroMQ's own heartbeat, which lets go of a dead TCP connection; three missed ones end it."""
 
 _HIGH_WATER_MARK = 10_000
 """Messages queued for one client before sending fails. Transfers keep to 16 by their credit; this bounds the news."""
@@ -56,7 +53,7 @@ class Endpoint:
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.IPV6, 1)
         self._socket.setsockopt(zmq.HEARTBEAT_IVL, ZMQ_HEARTBEAT_MS)
-        self._socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 3 * ZMQ_HEARTBEAT_MS)
+        self._socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, int(SILENCE_S * 1000))
         self._sessions: dict[bytes, Session] = {}
 
     def bind(self, endpoint: str) -> int:
@@ -158,6 +155,9 @@ class Endpoint:
             for session in self.sessions():
                 if loop.time() - session.heard > SILENCE_S:
                     self._end(session, "silent")
+                    continue
+                for upload in list(session.uploads.values()):  # Its Pings, and so our Pongs, wait behind what it sends.
+                    self.send(session, Grant(upload.manifest, upload.limit))
 
 
 def _versions(hello: Hello) -> str:

@@ -138,7 +138,7 @@ class Uploads:
             message, payload = await upload.mail.get()
             await in_thread(_put, receipt, message, payload)
             taken += len(payload)
-            if taken + WINDOW_BYTES - upload.limit >= WINDOW_BYTES // 4:
+            if taken + WINDOW_BYTES - upload.limit >= WINDOW_BYTES // 4 or upload.mail.empty():
                 upload.limit = taken + WINDOW_BYTES
                 say(Grant(manifest.digest, upload.limit), None)
 

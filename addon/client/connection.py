@@ -15,15 +15,13 @@ from ..protocol import codec
 from ..protocol.address import Address
 from ..protocol.digest import Buffer
 from ..protocol.errors import RemoteProtocolError
-from ..protocol.limits import HEARTBEAT_S, MAX_MESSAGE_BYTES, SILENCE_S
+from ..protocol.limits import HEARTBEAT_S, MAX_MESSAGE_BYTES, SILENCE_S, ZMQ_HEARTBEAT_MS
 from ..protocol.messages import ClientMessage, Hello, NodeMessage, Ping, Refusal, Refused, Welcome
 
 log = logging.getLogger(__name__)
 
 DIAL_S = 2.0
 """How long a plain TCP connection may take before the node counts as unreachable."""
-
-_ZMQ_HEARTBEAT_MS = 500
 
 
 Send = Callable[[ClientMessage, Buffer | None], None]
@@ -152,7 +150,7 @@ class Connection:
                 if not self._handle(frames, address):
                     return
             elif now - heard > SILENCE_S:
-                self._tell(State.LOST, None, await diagnose(address))
+                self._tell(State.LOST, None, await diagnose(address, known=self.connected))
                 return
             if self._news.state == State.REFUSED:
                 await asyncio.Event().wait()  # Until the artist changes something.
@@ -194,8 +192,8 @@ class Connection:
         opened.setsockopt(zmq.SNDHWM, 0)  # Credit bounds what is queued; a limit here would drop pieces without a word.
         opened.setsockopt(zmq.IPV6, 1)
         opened.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
-        opened.setsockopt(zmq.HEARTBEAT_IVL, _ZMQ_HEARTBEAT_MS)
-        opened.setsockopt(zmq.HEARTBEAT_TIMEOUT, 3 * _ZMQ_HEARTBEAT_MS)
+        opened.setsockopt(zmq.HEARTBEAT_IVL, ZMQ_HEARTBEAT_MS)
+        opened.setsockopt(zmq.HEARTBEAT_TIMEOUT, int(SILENCE_S * 1000))
         opened.setsockopt(zmq.RECONNECT_IVL, 100)
         opened.setsockopt(zmq.RECONNECT_IVL_MAX, 2000)
         self._monitor = opened.get_monitor_socket(zmq.EVENT_DISCONNECTED)
@@ -223,8 +221,11 @@ def _describe(welcome: Welcome) -> str:
     return f"{welcome.node} renders with Blender {blenders}."
 
 
-async def diagnose(address: Address) -> str:
-    """Say in one sentence why a node does not answer, after trying a plain TCP connection."""
+async def diagnose(address: Address, *, known: bool) -> str:
+    """Say in one sentence why a node does not answer, after trying a plain TCP connection.
+
+    `known`: it has answered until now.
+    """
     try:
         _, writer = await asyncio.wait_for(asyncio.open_connection(address.host, address.port), DIAL_S)
     except socket.gaierror:
@@ -234,4 +235,6 @@ async def diagnose(address: Address) -> str:
     except (OSError, TimeoutError):
         return f"{address.host} does not answer: is it on, and does its firewall let port {address.port} in?"
     writer.close()
+    if known:
+        return f"The node at {address.host} port {address.port} has not said anything for {SILENCE_S:g} s."
     return f"Something else than a Relay Render node listens on {address.host} port {address.port}."

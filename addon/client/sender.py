@@ -2,8 +2,9 @@
 """Chunks on their way: read, encoded and batched in threads, sent in order as far as the node's credit goes."""
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from ..protocol import codecs
 from ..protocol.digest import Buffer
@@ -13,10 +14,19 @@ from .connection import Send
 from .counterparts import Counterparts
 from .plan import Plan
 
-BATCH_BYTES = 1 << 20
-"""Bytes of chunks, before encoding, that make one message: ZeroMQ is at its full rate from 256 KiB on, and no codec
-here makes mesh data so small that a batch is much below that.
+SMALLEST_BATCH, LARGEST_BATCH = 128 << 10, 4 << 20
+"""Bytes of chunks, before encoding, that make one message. On loopback 4 MiB are a third faster than 1."""
+BATCH_S = 0.25
+"""What a message takes to send, between these sizes: what is sent meanwhile, a heartbeat for one, waits for it."""
+
+LEAST_ALLOWED = 512 << 10
+"""Encoded bytes that may be on their way in any case: twice what a link of 12 MB/s and 20 ms carries."""
+ALLOWED_S = 2.0
+"""Else as much as the link takes in this time, and never more than the node's credit: all that is on its way is sent
+although a newer save has made it useless.
 """
+RATE_S = 1.0
+"""The time over which the link's rate is measured."""
 
 BATCH_CHUNKS = 2000
 """A message's header has room for some 2,800 heads of chunks, and a scene may have as many small files."""
@@ -25,7 +35,9 @@ AHEAD = 3
 """Batches that are encoded while one is being sent: keeps two cores busy, and costs some megabytes."""
 
 STARVED_BYTES = 6 << 20
-"""With less than this on its way the link waits for the encoder, and bytes go as they are: grants come every 4 MiB."""
+"""With less than this on its way, and less than half of what is allowed, the link waits for the encoder, and bytes go
+as they are: grants come every 4 MiB.
+"""
 
 Batch = tuple[tuple[ChunkHead, ...], Buffer]
 
@@ -40,6 +52,8 @@ class Sender:
         self._allowed = frozenset(allowed)
         self._send = send
         self._limit = WINDOW_BYTES
+        self._grants: deque[tuple[float, int]] = deque([(time.monotonic(), 0)])
+        """When the node had taken in how many encoded bytes; RATE_S back, and one more."""
         self._sent = 0
         """Encoded bytes."""
         self._room = asyncio.Event()
@@ -52,6 +66,9 @@ class Sender:
     def grant(self, limit: int) -> None:
         """The node has room for more."""
         self._limit = max(self._limit, limit)
+        self._grants.append((time.monotonic(), self._taken))
+        while len(self._grants) > 2 and self._grants[-1][0] - self._grants[1][0] > RATE_S:
+            self._grants.popleft()
         self._room.set()
         while self._in_flight and self._in_flight[0][0] <= self._taken:
             self.arrived = self._in_flight.popleft()[1]
@@ -62,9 +79,25 @@ class Sender:
         return self._limit - WINDOW_BYTES
 
     @property
+    def _rate(self) -> float:
+        """Bytes that the node has lately taken in a second; in the first second all that it has."""
+        (start, before), (end, taken) = self._grants[0], self._grants[-1]
+        return (taken - before) / max(end - start, RATE_S)
+
+    @property
+    def _allowed_bytes(self) -> int:
+        """How many may be on their way."""
+        return min(WINDOW_BYTES, max(LEAST_ALLOWED, int(self._rate * ALLOWED_S)))
+
+    @property
+    def _batch_bytes(self) -> int:
+        return min(LARGEST_BATCH, max(SMALLEST_BATCH, int(self._rate * BATCH_S)))
+
+    @property
     def _starving(self) -> bool:
         """Whether the link is faster than the codecs; known after some megabytes."""
-        return self._sent > WINDOW_BYTES // 2 and self._sent - self._taken < STARVED_BYTES
+        on_its_way = self._sent - self._taken
+        return self._sent > WINDOW_BYTES // 2 and on_its_way < min(STARVED_BYTES, self._allowed_bytes // 2)
 
     async def send_eagerly(self, numbers: Sequence[int]) -> set[int]:
         """Send, unasked, what fits into EAGER_BYTES; return the numbers that went.
@@ -72,7 +105,7 @@ class Sender:
         Raises SourceChanged, CannotRead or OSError, here and below.
         """
         gone: set[int] = set()
-        for group in self._groups(numbers, EAGER_BYTES):
+        for group in self._groups(numbers, lambda: SMALLEST_BATCH):
             batch = await asyncio.to_thread(self._encode, group)
             if self._sent + len(batch[1]) > EAGER_BYTES:
                 break
@@ -82,7 +115,7 @@ class Sender:
 
     async def send_all(self, numbers: Sequence[int]) -> None:
         """Send these chunks."""
-        groups = self._groups(numbers, BATCH_BYTES)
+        groups = self._groups(numbers, lambda: self._batch_bytes)
         ahead: deque[tuple[list[int], asyncio.Task[Batch]]] = deque()
         try:
             while True:
@@ -107,16 +140,16 @@ class Sender:
         self._in_flight.append((self._sent, self._plain))
 
     async def _wait_for_room(self, size: int) -> None:
-        while self._sent + size > self._limit:
+        while self._sent + size > min(self._limit, self._taken + max(size, self._allowed_bytes)):
             self._room.clear()
             await self._room.wait()
 
-    def _groups(self, numbers: Sequence[int], most: int) -> Iterator[list[int]]:
+    def _groups(self, numbers: Sequence[int], most: Callable[[], int]) -> Iterator[list[int]]:
         group: list[int] = []
         size = 0
         for number in numbers:
             length = self._length(number)
-            if group and (size + length > most or len(group) == BATCH_CHUNKS):
+            if group and (size + length > most() or len(group) == BATCH_CHUNKS):
                 yield group
                 group, size = [], 0
             group.append(number)

@@ -22,9 +22,14 @@ PREVIEW_BYTES = 512 << 10
 HEARTBEAT_S = 1.0
 """How often a client says that it is there."""
 
-SILENCE_S = 5.0
-"""After this long without a word the other side counts as lost: five missed heartbeats, so one lost Wi-Fi second is
-none.
+SILENCE_S = 10.0
+"""After this long without a word the other side counts as lost. The longest word is a chunk of 1 MiB, which a link of
+0.1 MB/s carries in that time.
+"""
+
+ZMQ_HEARTBEAT_MS = 1000
+"""Between two of ZeroMQ's own heartbeats, which end a dead TCP connection. They wait behind what is being sent, so that
+they are no quicker than SILENCE_S.
 """
 
 MAX_FILE_BYTES = 1 << 40

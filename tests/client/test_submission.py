@@ -12,6 +12,7 @@ import zmq
 from addon.client.bases import Bases
 from addon.client.ledger import Entry, Order
 from addon.client.recipe_cache import RecipeCache
+from addon.client.sender import LEAST_ALLOWED
 from addon.client.submission import Means, Submission
 from addon.protocol import bitmap, codec, codecs, zstd
 from addon.protocol.digest import BLAKE2B, BLAKE3, Buffer, chunk_algorithms, chunk_digest
@@ -137,9 +138,8 @@ class ScriptedNode:
             numbers += [head.number for head in self.take(manifest).chunks]
             taken += self.received
             assert taken <= limit, "more than the credit"
-            if taken + WINDOW_BYTES - limit >= WINDOW_BYTES // 4:
-                limit = taken + WINDOW_BYTES
-                self.say(Grant(manifest.digest, limit))
+            limit = taken + WINDOW_BYTES
+            self.say(Grant(manifest.digest, limit))
         return numbers
 
     def content(self, manifest: Manifest, file: int = 0) -> bytes:
@@ -400,30 +400,49 @@ def test_after_a_lost_connection_only_what_is_missing_goes(node: ScriptedNode, s
 
 
 def test_no_more_goes_than_the_node_has_room_for(node: ScriptedNode, start: StartClient, shot: Shot) -> None:
-    # GIVEN a file of two windows that no codec makes smaller
+    # GIVEN a file of three windows that no codec makes smaller
     client = start()
-    shot.save(blend([data(1 << 20, seed) for seed in range(32)]))
+    shot.save(blend([data(1 << 20, seed) for seed in range(48)]))
     job = shot.render(client)
     node.welcome()
     _, _, manifest = node.is_offered()
     node.hear(Submit)
-    # WHEN all of it is asked for, THEN a window goes, and nothing more
     everything = list(range(len(manifest.chunks)))
     node.need(manifest, everything)
+    # WHEN nobody says how fast the link is, THEN little goes
     numbers: list[int] = []
-    taken, found = 0, None
-    while taken <= WINDOW_BYTES - (2 << 20) or isinstance(found, Chunks):
-        found, payload = node._any()
-        numbers += [head.number for head in found.chunks] if isinstance(found, Chunks) else []
-        taken += len(payload)
-    assert taken <= WINDOW_BYTES
-    # WHEN there is room again, THEN the rest does
+    taken = take_until_quiet(node, numbers)
+    assert 0 < taken <= LEAST_ALLOWED
+    # WHEN the node takes in a window, and then nothing more
+    limit = taken + WINDOW_BYTES
+    while taken < WINDOW_BYTES:
+        limit = taken + WINDOW_BYTES
+        node.say(Grant(manifest.digest, limit))
+        numbers += [head.number for head in node.take(manifest).chunks]
+        taken += node.received
+    taken += take_until_quiet(node, numbers)
+    # THEN the window is used, and not more
+    assert limit - (8 << 20) < taken <= limit
+    # WHEN there is room again, THEN the rest comes
     node.say(Grant(manifest.digest, taken + 2 * WINDOW_BYTES))
     while len(numbers) < len(everything):
         numbers += [head.number for head in node.take(manifest).chunks]
     assert sorted(numbers) == everything
     node.say(Stored(manifest.digest))
     node.accept(job)
+
+
+def take_until_quiet(node: ScriptedNode, numbers: list[int]) -> int:
+    """Take what comes, until the client twice says no more than that it is there; returns bytes."""
+    taken = pings = 0
+    while pings < 2:
+        found, payload = node._any()
+        pings = pings + 1 if isinstance(found, Ping) else 0
+        numbers += [head.number for head in found.chunks] if isinstance(found, Chunks) else []
+        taken += len(payload)
+        if pings:
+            node.say(Pong())
+    return taken
 
 
 def replaced(path: Path, content: bytes) -> None:

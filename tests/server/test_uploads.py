@@ -26,6 +26,7 @@ from addon.protocol.messages import (
     ChunkHead,
     Chunks,
     Codec,
+    Grant,
     Hello,
     JobChanged,
     JobSpec,
@@ -122,8 +123,7 @@ class Program(Peer):
 
     def is_asked_for(self, save: Save) -> list[int]:
         """The chunks that the node needs, by their numbers."""
-        assert self.socket.poll(SILENCE_MS), "the node does not answer"
-        message, bits = codec.decode_from_node(self.socket.recv_multipart())
+        message, bits = self.receive_all()
         assert message == Need(save.digest, WINDOW_BYTES)
         return bitmap.unpack(bytes(bits), len(save.manifest.chunks))
 
@@ -142,8 +142,7 @@ class Program(Peer):
         return asked
 
     def is_stored_at_once(self, save: Save) -> bool:
-        assert self.socket.poll(SILENCE_MS), "the node does not answer"
-        message, bits = codec.decode_from_node(self.socket.recv_multipart())
+        message, bits = self.receive_all()
         if message == Stored(save.digest):
             return True
         assert message == Need(save.digest, WINDOW_BYTES)
@@ -411,12 +410,13 @@ def test_an_upload_goes_on_under_credit(node: Live) -> None:
             program.send_chunks(save, asked[:1])
             sent, asked = sent + size, asked[1:]
         else:
-            granted = True
-            message = program.receive()
-            assert message.limit > limit  # type: ignore[union-attr]
-            limit = message.limit  # type: ignore[union-attr]
-    while (message := program.receive()) != Stored(save.digest):
-        assert message.transfer == save.digest  # type: ignore[union-attr]
+            assert program.socket.poll(SILENCE_MS), "the node grants no more"
+            message, _ = codec.decode_from_node(program.socket.recv_multipart())
+            assert isinstance(message, Grant)
+            assert message.transfer == save.digest
+            granted = granted or message.limit > limit
+            limit = max(limit, message.limit)
+    assert program.receive() == Stored(save.digest)
     assert granted
     check_stored(node.store, save)
 
@@ -552,8 +552,7 @@ def test_the_largest_offer_is_answered(node: Live) -> None:
     message: NodeMessage = Pong()
     while message == Pong():  # Who is silent for so long counts as lost.
         program.send(Ping())
-        assert program.socket.poll(SILENCE_MS)
-        message, bits = codec.decode_from_node(program.socket.recv_multipart())
+        message, bits = program.receive_all()
     assert message == Need(manifest.digest, WINDOW_BYTES)
     assert len(bitmap.unpack(bytes(bits), count)) == count
 

@@ -23,7 +23,8 @@ import pytest
 import zmq
 
 from addon.protocol import codec
-from addon.protocol.messages import ClientMessage, Hello, NodeMessage, Ping, Pong, Ready, Welcome
+from addon.protocol.digest import Buffer
+from addon.protocol.messages import ClientMessage, Grant, Hello, NodeMessage, Ping, Pong, Ready, Welcome
 from server.blenders import Blender
 from server.pictures import verify
 
@@ -200,8 +201,15 @@ class Peer:
         self.socket.send_multipart(codec.encode(message, payload))
 
     def receive(self) -> NodeMessage:
-        assert self.socket.poll(SILENCE_MS), "the node does not answer"
-        return codec.decode_from_node(self.socket.recv_multipart())[0]
+        return self.receive_all()[0]
+
+    def receive_all(self) -> tuple[NodeMessage, Buffer]:
+        """The next message and its payload; credit that nothing here waits for is passed over."""
+        while True:
+            assert self.socket.poll(SILENCE_MS), "the node does not answer"
+            message, payload = codec.decode_from_node(self.socket.recv_multipart())
+            if not isinstance(message, Grant):
+                return message, payload
 
     def hello(self, hello: Hello) -> Welcome:
         self.send(hello)

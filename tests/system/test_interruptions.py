@@ -151,6 +151,40 @@ def test_the_client_killed_in_an_upload_goes_on_where_it_was(
     assert cli("status", "--to", node.address, data=tmp_path).stdout.count("shot.blend") == 1
 
 
+def test_a_slow_link_is_no_dead_one(
+    start_link: StartLink, start_client: StartClient, scene: Scene, tmp_path: Path
+) -> None:
+    # GIVEN a link that takes three seconds for a megabyte
+    client = start_client(f"127.0.0.1:{start_link(350_000).port}")
+    client.until_connected()
+    # WHEN megabytes are sent over it THEN they arrive, and nobody takes the other for lost
+    job = client.render(scene(BULK="1536"), tmp_path / "frames", "1")
+    client.until_state(job, "done")
+    states = [line["state"] for line in client.seen if line["event"] == "connection"]
+    assert states[states.index("connected") :] == ["connected"]
+
+
+def test_a_newer_save_does_not_wait_for_what_a_slow_link_has_of_the_older(
+    start_link: StartLink, start_client: StartClient, scene: Scene, tmp_path: Path
+) -> None:
+    # GIVEN a save that takes a slow link half a minute
+    big = scene(BULK="3072")
+    link = start_link(350_000)
+    client = start_client(f"127.0.0.1:{link.port}")
+    client.until_connected()
+    older = client.render(big, tmp_path / "frames", "1", trigger="save")
+    link.wait_for(500_000)
+    # WHEN the artist has thrown out what made it large, and saves again
+    begun = link.passed
+    shot = tmp_path / "shot.blend"
+    shutil.copy(scene(), shot)
+    newer = client.render(shot, tmp_path / "frames", "1")
+    client.send(command="cancel", job=older)
+    # THEN the newer one has not all of the older before it
+    client.until_state(newer, "done")
+    assert link.passed - begun < 2_500_000 < big.stat().st_size - begun
+
+
 def test_a_job_that_the_node_has_and_the_client_does_not_remember_handing_over(
     start_client: StartClient, node: NodeProcess, client: ClientProcess, scene: Scene, tmp_path: Path
 ) -> None:

@@ -208,7 +208,7 @@ def test_what_another_algorithm_has_named_is_not_known() -> None:
 OBJECTS = list(range(400))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     deleted=st.sets(st.sampled_from(OBJECTS), max_size=8),
     added=st.lists(st.tuples(st.sampled_from(OBJECTS), st.integers(400, 500))),

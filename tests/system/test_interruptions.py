@@ -158,7 +158,7 @@ def test_a_slow_link_is_no_dead_one(
     client = start_client(f"127.0.0.1:{start_link(350_000).port}")
     client.until_connected()
     # WHEN megabytes are sent over it THEN they arrive, and nobody takes the other for lost
-    job = client.render(scene(BULK="1536"), tmp_path / "frames", "1")
+    job = client.render(scene(BULK="1280"), tmp_path / "frames", "1")
     client.until_state(job, "done")
     states = [line["state"] for line in client.seen if line["event"] == "connection"]
     assert states[states.index("connected") :] == ["connected"]

@@ -152,7 +152,7 @@ def blend_recipe(
             check_source(source)
             return plain_recipe(source, algorithm), (), KnownPayloads(algorithm)
         usable = known if known is not None and known.algorithm == algorithm else KnownPayloads()
-        return _assemble(source.size, algorithm, *_Taker(source, algorithm, usable).take())
+        return _assemble(source.size, algorithm, *_Taker(source, algorithm, usable, for_next=True).take())
     except (NotABlend, TruncatedBlend) as error:
         raise CannotRead(str(error)) from error
 
@@ -175,7 +175,7 @@ def file_recipe(path: Path, algorithm: str, cache: RecipeCache) -> Recipe:
     if recipe is None:
         with open_source(path) as source:
             try:
-                hashed, _ = _Taker(source, algorithm, KnownPayloads()).take()
+                hashed, _ = _Taker(source, algorithm, KnownPayloads(), for_next=False).take()
                 recipe, _, _ = _assemble(source.size, algorithm, hashed)
             except (NotABlend, TruncatedBlend):
                 recipe = plain_recipe(source, algorithm)
@@ -208,8 +208,10 @@ class _Taker:
     hand them over would cost more than to hash them.
     """
 
-    def __init__(self, source: Source, algorithm: str, known: KnownPayloads) -> None:
+    def __init__(self, source: Source, algorithm: str, known: KnownPayloads, *, for_next: bool) -> None:
+        """`for_next`: whether there will be a next save that can use its regions."""
         self._source = source
+        self._for_next = for_next
         self._digest = chunk_digest(algorithm)
         self._hasher = _Hasher(source, algorithm, known.payloads)
         self._look = LookAhead(source, _pool()) if isinstance(source, Unpacked) else None
@@ -283,7 +285,7 @@ class _Taker:
     def _close(self) -> None:
         """End the region that is being collected, if there is any, at a border."""
         border = self._border
-        if border is not None and len(self._hashed) <= _MOST_PARTS:
+        if self._for_next and border is not None and len(self._hashed) <= _MOST_PARTS:
             region = Region(self._start, border, self._head(self._start), b"", tuple(self._collected))
             self._regions.append(_pool().submit(self._completed, region))
             self._start = border.offset

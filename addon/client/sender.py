@@ -36,7 +36,7 @@ AHEAD = 3
 
 STARVED_BYTES = 6 << 20
 """With less than this on its way, and less than half of what is allowed, the link waits for the encoder, and bytes go
-as they are: grants come every 4 MiB.
+as they are: grants may come every 4 MiB only.
 """
 
 Batch = tuple[tuple[ChunkHead, ...], Buffer]

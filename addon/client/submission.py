@@ -187,12 +187,13 @@ class Submission:
                 match await self._mail.get():
                     case (Need(limit=limit), bits):
                         missing = set(bitmap.unpack(bytes(bits), len(plan.manifest.chunks)))
-                        sender.grant(limit)
+                        sender.flow.restart()
+                        sender.flow.grant(limit)
                         self._say("")
                         sending = asyncio.create_task(self._send(plan, sender, sorted(missing - eager)))
                     case (Grant(limit=limit), _):
-                        sender.grant(limit)
-                        self._advance(sender.arrived)
+                        sender.flow.grant(limit)
+                        self._advance(sender.flow.arrived)
                     case (Stored(), _):
                         self.progress.sent = self.progress.total
                         self._on_progress()
@@ -206,7 +207,7 @@ class Submission:
                     case None:
                         return False
         finally:
-            self._before += sender.arrived
+            self._before += sender.flow.arrived
             if sending is not None:
                 sending.cancel()
 

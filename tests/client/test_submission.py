@@ -10,9 +10,9 @@ import pytest
 import zmq
 
 from addon.client.bases import Bases
+from addon.client.flow import LEAST_ALLOWED
 from addon.client.ledger import Entry, Order
 from addon.client.recipe_cache import RecipeCache
-from addon.client.sender import LEAST_ALLOWED
 from addon.client.submission import Means, Submission
 from addon.protocol import bitmap, codec, codecs, zstd
 from addon.protocol.digest import BLAKE2B, BLAKE3, Buffer, chunk_algorithms, chunk_digest

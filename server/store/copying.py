@@ -12,7 +12,7 @@ import functools
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from io import FileIO
 from pathlib import Path
 
@@ -104,6 +104,17 @@ def copy_range(source: FileIO, target: FileIO, move: Move) -> None:
         read_into(source, move.source, step)
         write_at(target, move.target, step)
         move = Move(move.source + len(step), move.target + len(step), move.length - len(step))
+
+
+def move_within(file: FileIO, moves: Iterable[Move]) -> None:
+    """Copy bytes within a file, one move after the other; where source and target overlap, too. Raises ShortFile."""
+    buffer = memoryview(bytearray(_BUFFER))
+    for source, target, length in moves:
+        steps = range(0, length, _BUFFER)
+        for at in steps if target < source else reversed(steps):
+            step = buffer[: min(_BUFFER, length - at)]
+            read_into(file, source + at, step)
+            write_at(file, target + at, step)
 
 
 if sys.platform == "linux":

@@ -74,15 +74,17 @@ class Filler:
         latest = self._index.latest(owner, blend)
         for candidate in self._candidates(owner, blend, latest):
             base = self._compare(part.recipe, candidate)
-            fixed = plan.in_place(part.recipe, base.recipe, base.pairs) if base is not None else []
-            if base is None or not _worthwhile(part.recipe, fixed) or not self._take(candidate, part):
+            if base is None:
                 continue
-            part.file()  # Which gives it its size.
+            shift = plan.shift(part.recipe, base.recipe, base.pairs)
+            if not _worthwhile(part.recipe, shift.numbers) or not self._take(candidate, part):
+                continue
+            part.shift(shift.moves)
             original = self._index.file(f"files/{candidate.digest}")
             if original is None or copying.stamp(self._folders.path(original.name)) != original.stamp:
-                part.mark(fixed, Has.OWN)
+                part.mark(shift.numbers, Has.OWN)
                 return None
-            part.mark(fixed, Has.SHARED)
+            part.mark(shift.numbers, Has.SHARED)
             return base._replace(row=original)
         return None if latest is None else self._compare(part.recipe, latest)
 
@@ -159,9 +161,9 @@ class Filler:
         return content if chunk_digest(recipe.algorithm)(content) == name else None
 
 
-def _worthwhile(recipe: Recipe, fixed: list[int]) -> bool:
-    """Whether half of the bytes may stay where they are: else an empty file is filled as quickly."""
-    return 2 * sum(recipe.lengths[number] for number in fixed) >= recipe.size
+def _worthwhile(recipe: Recipe, there: list[int]) -> bool:
+    """Whether half of the bytes are there: else an empty file is filled as quickly."""
+    return 2 * sum(recipe.lengths[number] for number in there) >= recipe.size
 
 
 def _moves(part: Part, base: Base) -> list[Move]:

@@ -13,6 +13,7 @@ from addon.protocol.recipe import Recipe
 
 from . import copying
 from .copying import Stamp
+from .plan import Move
 
 
 class Has(IntEnum):
@@ -39,6 +40,8 @@ class Part:
         """Whether it has been found out what is here of it."""
         self.spoiled = False
         """The disk has failed to take what was written: what a read gives now may be in memory alone."""
+        self.moved = 0
+        """Bytes that were moved within it."""
         self._file: FileIO | None = None
 
     @property
@@ -105,6 +108,14 @@ class Part:
             at += length
         self.mark([number], has)
 
+    def shift(self, moves: Iterable[Move]) -> None:
+        """Make another file, which stands at the path, into the beginning of this one. Raises OSError."""
+        moves = list(moves)
+        with FileIO(self.path, "r+") as file:
+            copying.move_within(file, moves)
+            self._resize(file)  # Not before: what is cut off then may have been moved.
+        self.moved = sum(move.length for move in moves)
+
     def close(self) -> None:
         """Let go of the file."""
         if self._file is not None:
@@ -119,11 +130,13 @@ class Reader:
         self._file = file
         self._recipe = recipe
         self._digest = chunk_digest(recipe.algorithm)
-        self._buffer = memoryview(bytearray(max(recipe.lengths)))
+        self._buffer = memoryview(b"")
 
     def read(self, number: int) -> memoryview:
         """Return the bytes at a chunk's place, good until the next call. Raises ShortFile or another OSError."""
         at = 0
+        if len(self._buffer) < self._recipe.lengths[number]:
+            self._buffer = memoryview(bytearray(self._recipe.lengths[number]))
         for offset, length in self._recipe.extents(number):
             copying.read_into(self._file, offset, self._buffer[at : at + length])
             at += length

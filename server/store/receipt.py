@@ -79,7 +79,7 @@ class Receipt:
         self._check_room()
         for part in self._parts.values():
             copied = self._tools.filler.fill(part, base if part.digest == self._blend else None)
-            self._after_writing(part, copied)
+            self._after_writing(part, part.moved + copied)
             part.close()
         self._wanted = self._lacking()
 

@@ -115,7 +115,7 @@ def _draw_offline(layout: Layout, context: Context) -> None:
     text = "Blender's online access is off, so nothing is sent to the render node."
     if bpy.app.online_access_override:
         text += " It was started so (--offline-mode): start it without."
-    paragraph.draw(box, context, text, icon="INTERNET_OFFLINE")
+    paragraph.draw(box, context, text, icon="INTERNET_OFFLINE", boxed=True)
     if not bpy.app.online_access_override:
         box.prop(context.preferences.system, "use_online_access", text="Allow Online Access")
 
@@ -129,6 +129,7 @@ def _draw_welcome(layout: Layout, context: Context, settings: RelayRenderPrefere
         context,
         "Run python -m server on it: it shows its address. With that typed here, every Ctrl+S renders there.",
         faint=True,
+        boxed=True,
     )
 
 
@@ -182,7 +183,7 @@ def _draw_selected(layout: Layout, context: Context, job: Job) -> None:
 
 def _draw_missing(box: Layout, context: Context, job: Job) -> None:
     for line in wording.missing_files(job):
-        paragraph.draw(box, context, line, icon="LIBRARY_DATA_BROKEN")
+        paragraph.draw(box, context, line, icon="LIBRARY_DATA_BROKEN", boxed=True)
     box.operator("relay_render.go_on", text="Render Without", icon="PLAY")
 
 

@@ -12,6 +12,9 @@ _UNIT_PX = 20
 _MARGIN_UNITS = 3.2
 """What a sidebar takes from its region's width: the tabs at its edge, the panel's padding, a label's own."""
 
+_BOX_UNITS = 0.6
+"""What a box around it takes of that."""
+
 _FONT = 0
 """Blender's interface font."""
 
@@ -24,13 +27,15 @@ def draw(
     icon: str = "NONE",
     alert: bool = False,
     faint: bool = False,
+    boxed: bool = False,
 ) -> None:
-    """Draw `text` in as many lines as it needs, an icon before the first."""
+    """Draw `text` in as many lines as it needs, an icon before the first; `boxed`: whether `layout` is a box."""
     column = layout.column(align=True)
     column.scale_y = 0.8
     column.alert = alert
     column.active = not faint
-    for line in _lines(context, text, indent_units=0.0 if icon == "NONE" else 1.0):
+    indent_units = (icon != "NONE") + _BOX_UNITS * boxed
+    for line in _lines(context, text, indent_units):
         column.label(text=line, icon=icon)
         icon = "NONE" if icon == "NONE" else "BLANK1"
 

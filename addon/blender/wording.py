@@ -146,7 +146,9 @@ def short_progress(job: Job) -> tuple[float | None, str]:
 
 
 def wrap(text: str, width: float, measure: Callable[[str], float]) -> list[str]:
-    """Break `text` into lines of at most `width` as `measure` measures them; a word wider than that (a path) is cut."""
+    """Break `text` into lines of at most `width` as `measure` measures them; a word wider than that (a path) is cut,
+    after a slash if there is one.
+    """
     lines: list[str] = []
     line = ""
     for word in text.split():
@@ -165,6 +167,8 @@ def _cut(word: str, width: float, measure: Callable[[str], float]) -> list[str]:
     pieces = []
     while measure(word) > width and len(word) > 1:
         length = next((n for n in range(len(word) - 1, 1, -1) if measure(word[:n]) <= width), 1)
+        slash = max(word.rfind("/", 1, length), word.rfind("\\", 1, length))
+        length = slash + 1 if slash > 0 else length
         pieces.append(word[:length])
         word = word[length:]
     return [*pieces, word]

@@ -131,7 +131,9 @@ def test_a_state_that_is_not_known_has_an_icon_all_the_same() -> None:
         ("short", ["short"]),
         ("Render on the node", ["Render on", "the node"]),
         ("ends exactly here 10", ["ends", "exactly", "here 10"]),
-        ("/a/very/long/path is long", ["/a/very/lo", "ng/path is", "long"]),
+        ("/a/very/long/path is long", ["/a/very/", "long/path", "is long"]),
+        ("averylongword/in a path", ["averylongw", "ord/in a", "path"]),
+        ("C:\\project\\sky.png", ["C:\\", "project\\", "sky.png"]),
     ],
 )
 def test_sentences_are_broken_to_the_width(text: str, lines: list[str]) -> None:

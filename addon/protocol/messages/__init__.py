@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every message of the protocol as a frozen dataclass; docs/protocol.md says when each is sent.
+
+`Hello` and `Refused` keep their fields for ever: they are how two versions tell each other apart.
+"""
+
+from .connection import Hello, Ping, Pong, Ready, Refusal, Refused, Scope, Welcome
+from .jobs import FINISHED, Cancel, Collect, Forget, JobChanged, JobGone, JobSpec, JobState, JobStatus, Retry, Submit
+from .outputs import Announce, Delivered, Grant, Output, Piece, Preview, Want
+from .store import AskStore, StoreStatus
+from .uploads import ChunkHead, Chunks, Codec, Need, Offer, Stored, Withdraw
+
+__all__ = [
+    "FINISHED",
+    "Announce",
+    "AskStore",
+    "Cancel",
+    "ChunkHead",
+    "Chunks",
+    "ClientMessage",
+    "Codec",
+    "Collect",
+    "Delivered",
+    "Forget",
+    "Grant",
+    "Hello",
+    "JobChanged",
+    "JobGone",
+    "JobSpec",
+    "JobState",
+    "JobStatus",
+    "Message",
+    "Need",
+    "NodeMessage",
+    "Offer",
+    "Output",
+    "Piece",
+    "Ping",
+    "Pong",
+    "Preview",
+    "Ready",
+    "Refusal",
+    "Refused",
+    "Retry",
+    "Scope",
+    "StoreStatus",
+    "Stored",
+    "Submit",
+    "Want",
+    "Welcome",
+    "Withdraw",
+]
+
+ClientMessage = (
+    Hello
+    | Ping
+    | Offer
+    | Chunks
+    | Withdraw
+    | Want
+    | Grant
+    | Submit
+    | Cancel
+    | Retry
+    | Forget
+    | Collect
+    | Delivered
+    | AskStore
+)
+NodeMessage = (
+    Welcome
+    | Refused
+    | Pong
+    | Need
+    | Stored
+    | Piece
+    | Grant
+    | JobChanged
+    | JobGone
+    | Ready
+    | Preview
+    | Announce
+    | StoreStatus
+)
+Message = ClientMessage | NodeMessage

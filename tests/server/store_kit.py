@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from hypothesis import strategies as st
+
 from addon.protocol.digest import BLAKE2B, chunk_digest
 from addon.protocol.manifest import FileEntry, Manifest
 from addon.protocol.messages import Codec
@@ -115,3 +117,14 @@ def check_files(root: Path, contents: Mapping[str, bytes]) -> None:
 
 def chunk_names(save: Save) -> set[bytes]:
     return set(save.manifest.chunks)
+
+
+def reopened(store: Store, tmp_path: Path) -> Store:
+    store.close()
+    return Store(tmp_path / "store", PLENTY)
+
+
+SHAPES = st.lists(st.tuples(st.binary(max_size=30), st.binary(max_size=200)), min_size=1, max_size=12).filter(
+    lambda file: any(head or body for head, body in file)
+)
+"""Of files: their blocks, not all of them empty."""

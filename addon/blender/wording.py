@@ -167,7 +167,8 @@ def _cut(word: str, width: float, measure: Callable[[str], float]) -> list[str]:
     pieces = []
     while measure(word) > width and len(word) > 1:
         length = next((n for n in range(len(word) - 1, 1, -1) if measure(word[:n]) <= width), 1)
-        slash = max(word.rfind("/", 1, length), word.rfind("\\", 1, length))
+        start = len(word) - len(word.lstrip("./\\"))
+        slash = max(word.rfind("/", start, length), word.rfind("\\", start, length))
         length = slash + 1 if slash > 0 else length
         pieces.append(word[:length])
         word = word[length:]

@@ -11,11 +11,14 @@ from ..protocol.limits import EAGER_BYTES
 from ..protocol.messages import ChunkHead, Chunks, Codec
 from .connection import Send
 from .counterparts import Counterparts
-from .flow import SMALLEST_BATCH, Flow
+from .flow import Flow
 from .plan import Plan
 
 BATCH_CHUNKS = 2000
 """A message's header has room for some 2,800 heads of chunks, and a scene may have as many small files."""
+
+EAGER_BATCH = 128 << 10
+"""Of what is sent unasked, so that nearly all of what may go does."""
 
 AHEAD = 3
 """Batches that are encoded while one is being sent: keeps two cores busy, and costs some megabytes."""
@@ -40,7 +43,7 @@ class Sender:
         Raises SourceChanged, CannotRead or OSError, here and below.
         """
         gone: set[int] = set()
-        for group in self._groups(numbers, lambda: SMALLEST_BATCH):
+        for group in self._groups(numbers, lambda: EAGER_BATCH):
             batch = await asyncio.to_thread(self._encode, group)
             if not self.flow.fits(len(batch[1]), EAGER_BYTES):
                 break

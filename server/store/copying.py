@@ -107,7 +107,10 @@ def copy_range(source: FileIO, target: FileIO, move: Move) -> None:
 
 
 def move_within(file: FileIO, moves: Iterable[Move]) -> None:
-    """Copy bytes within a file, one move after the other; where source and target overlap, too. Raises ShortFile."""
+    """Copy bytes within a file, one move after the other. Raises ShortFile.
+
+    Source and target may overlap, as they do where little was added; copy_file_range(2) would refuse that.
+    """
     buffer = memoryview(bytearray(_BUFFER))
     for source, target, length in moves:
         steps = range(0, length, _BUFFER)

@@ -109,7 +109,7 @@ class Part:
         self.mark([number], has)
 
     def shift(self, moves: Iterable[Move]) -> None:
-        """Make another file, which stands at the path, into the beginning of this one. Raises OSError."""
+        """Turn the other file that stands at the path into this one, as far as it goes. Raises OSError."""
         moves = list(moves)
         with FileIO(self.path, "r+") as file:
             copying.move_within(file, moves)

@@ -94,10 +94,10 @@ class Shift(NamedTuple):
 
 
 def shift(new: Recipe, old: Recipe, chunks: Iterable[Pair]) -> Shift:
-    """Return how as many of these chunks as possible come to their places within the old file.
+    """Return how these chunks come to their places within the old file: the longest run of pieces that have the same
+    order in both.
 
-    What an artist adds or deletes moves all that follows it by as much. Those bytes are copied within the file, and the
-    order of both files must be the same for that: what has changed its place among the others is left out.
+    What an artist adds or deletes moves all that follows it by as much, so that little is left out.
     """
     if cut_alike(new, old):
         return Shift([number for number, at in chunks if number == at], [])
@@ -111,8 +111,10 @@ def shift(new: Recipe, old: Recipe, chunks: Iterable[Pair]) -> Shift:
     joined = _joined((source, target, length) for target, source, length, number in pieces if number not in left_out)
     backward = [move for move in joined if move.target < move.source]
     forward = [move for move in joined if move.target > move.source]
-    # Sources rise with the targets, and neither overlap among themselves. So one that moves backward ends before the
-    # source of every later one begins, and one that moves forward begins behind the source of every earlier one.
+    # Targets never overlap. Nor do sources: of several chunks that are paired with one old chunk at most one is kept,
+    # since the first pieces of all have the same source, and sources rise strictly. So what moves backward ends before
+    # the source of any later move begins; and the source of what moves forward ends before its own target does, and so
+    # before the target of any later move.
     return Shift([number for number, _ in chunks if number not in left_out], [*backward, *reversed(forward)])
 
 

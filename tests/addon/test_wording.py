@@ -132,6 +132,7 @@ def test_a_state_that_is_not_known_has_an_icon_all_the_same() -> None:
         ("Render on the node", ["Render on", "the node"]),
         ("ends exactly here 10", ["ends", "exactly", "here 10"]),
         ("/a/very/long/path is long", ["/a/very/", "long/path", "is long"]),
+        ("//averylongname/sky.png", ["//averylon", "gname/", "sky.png"]),
         ("averylongword/in a path", ["averylongw", "ord/in a", "path"]),
         ("C:\\project\\sky.png", ["C:\\", "project\\", "sky.png"]),
     ],

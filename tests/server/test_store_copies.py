@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Spare copies, which the next save is made of, and the trees that jobs get."""
 
+import errno
 import os
 import shutil
 import stat
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from addon.protocol.manifest import FileEntry, Manifest
-from server.store import Store, place
+from server.store import Store, copying, place
 from tests.conftest import SmallDisk
 from tests.server.store_kit import (
     PLENTY,
@@ -97,6 +98,24 @@ def test_a_copy_that_somebody_touched_is_not_used(store: Store) -> None:
     twin.write_bytes(bytes(twin.stat().st_size))
     send(store, after)
     assert twin.exists()
+
+
+@pytest.mark.usefixtures("twins")
+def test_a_copy_that_cannot_be_read_costs_no_more_than_time(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    # GIVEN a spare copy on a bad sector
+    before, after = save_of(blocks(1)), save_of([*blocks(2, 1), *blocks(1)])
+    send(store, before)
+    store.prepare_twin(before.manifest)
+    twin = store.file("").parent / "incoming" / f"{before.manifest.blend.recipe.digest}.twin"
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(copying, "move_within", fail)
+    # WHEN the next save comes THEN it is made of the save before all the same
+    assert set(send(store, after)) == chunk_names(after) - chunk_names(before)
+    check_stored(store, after)
+    assert not twin.exists()
 
 
 @pytest.mark.usefixtures("twins")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from server.store import Store, place
+from server.store import NoRoom, Store, place
 from tests.conftest import SmallDisk
 from tests.server.store_kit import (
     ADA,
@@ -58,6 +58,30 @@ def test_an_upload_that_fills_the_disk_goes_on_when_there_is_room(small_disk: Sm
     again.finish()
     again.close()
     check_stored(store, save)
+    store.close()
+
+
+@pytest.mark.usefixtures("twins")
+def test_a_spare_copy_that_cannot_grow_is_left_alone(small_disk: SmallDisk) -> None:
+    # GIVEN a save with a spare copy, and a disk that has little room beside
+    root = small_disk("4m")
+    store = Store(root / "store", PLENTY)
+    file = [(b"head", random.Random(1).randbytes(500_000))]
+    before, after = save_of(file, cut=5000), save_of([(b"more", bytes(200_000)), *file], cut=5000)
+    send(store, before)
+    store.prepare_twin(before.manifest)
+    (twin,) = (root / "store" / "incoming").glob("*.twin")
+    (root / "frames").write_bytes(bytes(shutil.disk_usage(root).free - 100_000))
+    # WHEN a longer save comes THEN it is said what is lacking, and nothing was written
+    with pytest.raises(NoRoom) as refused:
+        store.begin(after.manifest, ADA)
+    assert 0 < refused.value.lacking <= after.manifest.size
+    assert twin.exists()
+    # AND once there is room it is made of the copy
+    (root / "frames").unlink()
+    node = twin.stat().st_ino
+    assert send(store, after) != []
+    assert store.file(after.manifest.blend.recipe.digest).stat().st_ino == node
     store.close()
 
 

@@ -102,6 +102,11 @@ class Relay:
     def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
         self._process.communicate()
 
+    @property
+    def pid(self) -> int:
+        """Of its process."""
+        return self._process.pid
+
     def traffic(self) -> Traffic:
         """Return what has entered it so far."""
         self._questions.write("\n")

@@ -23,9 +23,10 @@ although a newer save has made it useless.
 RATE_S = 1.0
 """The time over which the link's rate is measured."""
 
-STARVED_BYTES = 6 << 20
-"""With less than this on its way, and less than half of what is allowed, the link waits for the encoder, and bytes go
-as they are: grants may come every 4 MiB only.
+STARVED_S = 0.1
+STARVED_BYTES = 1 << 20, 6 << 20
+"""With less on its way than the link takes in that time and the first of these, or than the second, and less than half
+of what is allowed, the link waits for the encoder, and bytes go as they are. On a fast link grants come every 4 MiB.
 """
 
 
@@ -85,7 +86,9 @@ class Flow:
     def starving(self) -> bool:
         """Whether the link is faster than the codecs; known after some megabytes."""
         on_its_way = self._sent - self._taken
-        return self._sent > WINDOW_BYTES // 2 and on_its_way < min(STARVED_BYTES, self._allowed // 2)
+        least, most = STARVED_BYTES
+        enough = min(least + int(self._rate * STARVED_S), most, self._allowed // 2)
+        return self._sent > WINDOW_BYTES // 2 and on_its_way < enough
 
     @property
     def _rate(self) -> float:

@@ -9,14 +9,13 @@ save, and which chunk it was, unchanged ones before and after it tell.
 import logging
 import os
 import threading
-from bisect import bisect_left
-from collections import defaultdict
 from functools import cached_property
 from pathlib import Path
 
 from ..protocol.blocks import Source
 from ..protocol.cutting import gather
 from ..protocol.digest import Buffer, chunk_digest
+from ..protocol.occurrences import Occurrences
 from ..protocol.recipe import Recipe
 from .bases import Base
 from .errors import CannotRead, SourceChanged
@@ -65,30 +64,21 @@ def counterparts(new: Recipe, old: Recipe) -> dict[int, int]:
     Between two unchanged chunks that had equally many changed ones between them before, they belong together in their
     order; where there were fewer, the last of the new ones have none.
     """
-    before: dict[bytes, list[int]] = defaultdict(list)
-    for number, chunk in enumerate(old.names[old.skeleton :], old.skeleton):
-        before[chunk].append(number)
+    before = Occurrences(old.names[old.skeleton :], old.skeleton)
     found: dict[int, int] = {}
     expected = old.skeleton
     """The old chunk that comes next if nothing but contents changed."""
     run: list[tuple[int, int]] = []
     for number, chunk in enumerate(new.names[new.skeleton :], new.skeleton):
-        same = before.get(chunk)
-        if same is None:
+        at = before.find(chunk, expected - len(run))
+        if at is None:
             run.append((number, expected))
             expected += 1
             continue
-        # A chunk may be there often, such as zeros: the next one from here on, else the first.
-        at = _nearest(same, expected - len(run))
         found.update(pair for pair in run if pair[1] < at)
         run, expected = [], at + 1
     found.update(pair for pair in run if pair[1] < len(old))
     return found
-
-
-def _nearest(numbers: list[int], start: int) -> int:
-    at = bisect_left(numbers, start)
-    return numbers[at] if at < len(numbers) else numbers[0]
 
 
 def _open_backup(blend: Path, size: int) -> Source | None:

@@ -2,11 +2,11 @@
 """Which bytes of one file another can take over, and with how few copies. No I/O."""
 
 from bisect import bisect_left
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import NamedTuple
 
+from addon.protocol.occurrences import Occurrences
 from addon.protocol.recipe import Extent, Recipe
 
 Pair = tuple[int, int]
@@ -32,17 +32,14 @@ def pairs(new: Recipe, old: Recipe) -> list[Pair]:
     if cut_alike(new, old):
         both = zip(new.names, old.names, strict=True)
         return [(number, number) for number, (chunk, other) in enumerate(both) if chunk == other]
-    where: defaultdict[bytes, list[int]] = defaultdict(list)
-    for number, chunk in enumerate(old.names):
-        where[chunk].append(number)
+    where = Occurrences(old.names)
     found: list[Pair] = []
     expected = 0
     for number, chunk in enumerate(new.names):
-        if (same := where.get(chunk)) is not None:
-            at = same[bisect_left(same, expected) % len(same)]
-            if new.lengths[number] == old.lengths[at]:
-                found.append((number, at))
-                expected = at + 1
+        at = where.find(chunk, expected)
+        if at is not None and new.lengths[number] == old.lengths[at]:
+            found.append((number, at))
+            expected = at + 1
     return found
 
 

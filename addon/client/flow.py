@@ -24,10 +24,11 @@ RATE_S = 1.0
 """The time over which the link's rate is measured."""
 
 STARVED_S = 0.1
-STARVED_BYTES = 1 << 20, 6 << 20
-"""With less on its way than the link takes in that time and the first of these, or than the second, and less than half
-of what is allowed, the link waits for the encoder, and bytes go as they are. On a fast link grants come every 4 MiB.
-"""
+STARVED_BYTES = 1 << 20
+"""With less on its way than the link takes in that time, and so much, the link waits for the encoder: bytes go as they
+are."""
+MOST_STARVED_BYTES = 6 << 20
+"""That never needs more than this, nor than half of what is allowed; grants of a fast link come every 4 MiB only."""
 
 
 class Flow:
@@ -86,8 +87,7 @@ class Flow:
     def starving(self) -> bool:
         """Whether the link is faster than the codecs; known after some megabytes."""
         on_its_way = self._sent - self._taken
-        least, most = STARVED_BYTES
-        enough = min(least + int(self._rate * STARVED_S), most, self._allowed // 2)
+        enough = min(STARVED_BYTES + int(self._rate * STARVED_S), MOST_STARVED_BYTES, self._allowed // 2)
         return self._sent > WINDOW_BYTES // 2 and on_its_way < enough
 
     @property

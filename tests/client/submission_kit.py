@@ -6,11 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-import pytest
 import zmq
 
-from addon.protocol import bitmap, codec, codecs, zstd
-from addon.protocol.digest import BLAKE2B, BLAKE3, Buffer, chunk_algorithms, chunk_digest
+from addon.protocol import bitmap, codec, codecs
+from addon.protocol.digest import BLAKE2B, Buffer, chunk_digest
 from addon.protocol.limits import MAX_HEADER_BYTES, WINDOW_BYTES
 from addon.protocol.manifest import Manifest
 from addon.protocol.messages import (
@@ -41,8 +40,6 @@ from tests.system.harness import PATIENCE_S, ClientProcess
 
 M = TypeVar("M", bound=ClientMessage)
 
-NEEDS_ZSTD = pytest.mark.skipif(zstd.name() is None, reason="needs zstd")
-NEEDS_BLAKE3 = pytest.mark.skipif(BLAKE3 not in chunk_algorithms(), reason="needs the blake3 wheel")
 WOOD = random.Random(1).randbytes(3 << 20)
 A_FEW_HUNDRED = 600
 """Bytes."""
@@ -113,7 +110,7 @@ class ScriptedNode:
         heads: list[ChunkHead] = []
         self.eager = 0
         while True:
-            message, payload = self._any()
+            message, payload = self.any()
             if isinstance(message, Submit):
                 assert message.spec.manifest == manifest.digest
                 return heads
@@ -155,9 +152,16 @@ class ScriptedNode:
         self.say(JobChanged(status))
         self.hear(Collect)
 
+    def hear_after_chunks(self, kind: type[M]) -> M:
+        """The next message that is no chunks, which is one of this kind."""
+        while isinstance((found := self.any())[0], Chunks | Ping):
+            pass
+        assert isinstance(found[0], kind), f"{found[0]} instead of {kind.__name__}"
+        return found[0]
+
     def is_quiet(self) -> bool:
         """Whether the client's next sign of life says that it is there, and nothing else."""
-        message, _ = self._any()
+        message, _ = self.any()
         self.say(Pong())
         return isinstance(message, Ping)
 
@@ -166,14 +170,15 @@ class ScriptedNode:
 
     def _next(self, kind: type[M]) -> tuple[M, Buffer]:
         while True:
-            message, payload = self._any()
+            message, payload = self.any()
             if isinstance(message, Ping):
                 self.say(Pong())
                 continue
             assert isinstance(message, kind), f"{message} instead of {kind.__name__}"
             return message, payload
 
-    def _any(self) -> tuple[ClientMessage, Buffer]:
+    def any(self) -> tuple[ClientMessage, Buffer]:
+        """The next message, whatever it is."""
         assert self._router.poll(int(PATIENCE_S * 1000)), "the client says nothing"
         self._peer, *frames = self._router.recv_multipart()
         assert len(frames[0]) <= MAX_HEADER_BYTES

@@ -19,9 +19,9 @@ from addon.client.recipe_cache import RecipeCache
 from addon.client.recipes import plain_recipe
 from addon.client.snapshot import Snapshot
 from addon.client.unpacked import open_source
-from addon.protocol import zstd
 from addon.protocol.digest import BLAKE2B, chunk_algorithms
 from tests.client.test_unpacked import compressed
+from tests.needs import NEEDS_ZSTD
 from tests.protocol.blends import blend, data, data_block, scene
 
 WOOD, STONE = (random.Random(seed).randbytes(2_500_000) for seed in range(2))
@@ -99,7 +99,7 @@ def test_a_file_goes_once_by_whatever_names_it_is_used(project: Project) -> None
     assert names(plan) == ["shots/shot.blend", "textures/wood.png"]
 
 
-@pytest.mark.skipif(zstd.name() is None, reason="needs zstd")
+@NEEDS_ZSTD
 def test_a_compressed_blend_goes_as_what_it_holds(project: Project) -> None:
     # GIVEN a scene that is compressed, and a library of it that is, too
     library = scene(range(40))

@@ -23,7 +23,8 @@ from addon.protocol.messages import (
     Welcome,
 )
 from addon.protocol.version import PROTOCOL, VERSION
-from tests.client.submission_kit import A_FEW_HUNDRED, MANY, NEEDS_ZSTD, ScriptedNode, Shot, StartClient, bring, finish
+from tests.client.submission_kit import A_FEW_HUNDRED, MANY, ScriptedNode, Shot, StartClient, bring, finish
+from tests.needs import NEEDS_ZSTD
 from tests.protocol.blends import blend, data, data_block, scene
 
 
@@ -117,10 +118,7 @@ def test_a_node_that_lost_the_save_before_is_told_everything(
     node.say(Refused(Refusal.BASE_MISSING, "The node does not have it any more.", second.digest))
     # THEN it is offered again without, and every chunk goes as it is
     if of == "a chunk":
-        while isinstance((found := node._any())[0], Chunks | Ping):
-            pass
-        assert isinstance(found[0], Offer)
-        assert found[0].base == ""
+        assert node.hear_after_chunks(Offer).base == ""
     else:
         node.is_offered()
     node.hear(Submit)
@@ -141,7 +139,7 @@ def test_after_a_lost_connection_only_what_is_missing_goes(node: ScriptedNode, s
     node.take(manifest)
     node.drop()
     # WHEN there is one again
-    while not isinstance(node._any()[0], Hello):
+    while not isinstance(node.any()[0], Hello):
         pass
     node.say(Welcome(PROTOCOL, VERSION, "1" * 32, "scripted", (), BLAKE2B, codecs.decodable()))
     node.say(Ready())
@@ -193,7 +191,7 @@ def take_until_quiet(node: ScriptedNode, numbers: list[int]) -> int:
     """Take what comes, until the client twice says no more than that it is there; returns bytes."""
     taken = pings = 0
     while pings < 2:
-        found, payload = node._any()
+        found, payload = node.any()
         pings = pings + 1 if isinstance(found, Ping) else 0
         numbers += [head.number for head in found.chunks] if isinstance(found, Chunks) else []
         taken += len(payload)

@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 
 from addon.protocol.messages import (
-    Chunks,
-    Ping,
     Submit,
     Withdraw,
 )
@@ -51,9 +49,7 @@ def test_a_texture_that_changes_before_it_is_sent_is_planned_anew(
     change(wood, newer)
     node.need(before, list(range(len(before.chunks))))
     # THEN the offer is withdrawn, and what stands there now is offered
-    while isinstance((found := node._any())[0], Chunks | Ping):
-        pass
-    assert found[0] == Withdraw(before.digest)
+    assert node.hear_after_chunks(Withdraw).manifest == before.digest
     _, _, after = node.is_offered()
     node.hear(Submit)
     finish(node, job, after, list(range(len(after.chunks))))
@@ -71,9 +67,7 @@ def test_a_blend_that_is_written_over_while_it_is_sent_is_planned_anew(
     node.hear(Submit)
     written_over(shot.blend, blend([data_block("OBCube"), data(1 << 20, 2)]))
     node.need(before, list(range(len(before.chunks))))
-    while isinstance((found := node._any())[0], Chunks | Ping):
-        pass
-    assert found[0] == Withdraw(before.digest)
+    assert node.hear_after_chunks(Withdraw).manifest == before.digest
     _, _, after = node.is_offered()
     node.hear(Submit)
     finish(node, job, after, list(range(len(after.chunks))))
@@ -94,9 +88,7 @@ def test_a_texture_that_goes_before_it_is_sent_is_missing(node: ScriptedNode, st
     # THEN the offer is withdrawn, and the artist is asked
     missing = client.until_state(job, "missing")
     assert missing["missing"] == [{"owner": 'Image "wood.png"', "path": str(wood), "reason": "is not there"}]
-    while isinstance((found := node._any())[0], Chunks | Ping):
-        pass
-    assert found[0] == Withdraw(before.digest)
+    assert node.hear_after_chunks(Withdraw).manifest == before.digest
 
 
 @pytest.mark.parametrize("restarted", [False, True], ids=["", "after a restart"])

@@ -21,8 +21,6 @@ from addon.protocol.messages import (
 )
 from tests.client.submission_kit import (
     MANY,
-    NEEDS_BLAKE3,
-    NEEDS_ZSTD,
     WOOD,
     ScriptedNode,
     Shot,
@@ -30,6 +28,7 @@ from tests.client.submission_kit import (
     bring,
     finish,
 )
+from tests.needs import NEEDS_BLAKE3, NEEDS_ZSTD
 from tests.protocol.blends import scene
 
 

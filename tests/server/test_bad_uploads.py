@@ -26,8 +26,9 @@ from addon.protocol.messages import (
 )
 from addon.protocol.recipe import Recipe
 from server.store import Store
+from tests.needs import NEEDS_ZSTD
 from tests.server.store_kit import Save, check_stored
-from tests.server.uploads_kit import NEEDS_ZSTD, Gate, Live, shot, spec
+from tests.server.uploads_kit import Gate, Live, shot, spec
 
 
 def test_a_manifest_under_another_name_ends_the_session_and_is_not_kept(node: Live) -> None:

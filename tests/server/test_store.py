@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from addon.protocol import zstd
-from addon.protocol.digest import BLAKE3, chunk_algorithms
+from addon.protocol.digest import BLAKE3
 from addon.protocol.errors import LocalProtocolError, RemoteProtocolError
 from addon.protocol.messages import Codec
 from server.store import BaseMissing, FileBusy, Store
 from server.store import store as store_module
+from tests.needs import NEEDS_BLAKE3
 from tests.server.store_kit import (
     ADA,
     BEN,
@@ -80,7 +81,7 @@ def test_the_same_file_under_two_names_is_one(store: Store, tmp_path: Path) -> N
     assert len(list((tmp_path / "store" / "files").iterdir())) == 2
 
 
-@pytest.mark.skipif(BLAKE3 not in chunk_algorithms(), reason="needs the blake3 wheel")
+@NEEDS_BLAKE3
 def test_names_of_two_algorithms_do_not_meet(store: Store) -> None:
     send(store, save_of(blocks(1)))
     other = save_of(blocks(1), algorithm=BLAKE3)

@@ -70,6 +70,7 @@ def test_a_chunk_that_is_there_often_is_the_one_that_comes_next() -> None:
     new, old = after.manifest.blend.recipe, before.manifest.blend.recipe
     shift = plan.shift(new, old, plan.pairs(new, old))
     payloads = [number for number in range(new.skeleton, len(new)) if new.lengths[number] == len(zeros)]
+    assert len(payloads) == 3
     assert set(payloads) <= set(shift.numbers)
     assert len({at for number, at in plan.pairs(new, old) if number in payloads}) == len(payloads)
 

@@ -19,9 +19,10 @@ from addon.protocol.messages import (
     Withdraw,
 )
 from server.store import Store
+from tests.needs import NEEDS_ZSTD
 from tests.protocol.blends import scene
 from tests.server.store_kit import check_stored, save_of
-from tests.server.uploads_kit import NEEDS_ZSTD, STONE, WOOD, Gate, Live, shot, spec
+from tests.server.uploads_kit import STONE, WOOD, Gate, Live, shot, spec
 from tests.system.harness import SILENCE_MS
 
 

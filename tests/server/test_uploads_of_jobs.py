@@ -17,7 +17,8 @@ from addon.protocol.messages import (
     Withdraw,
 )
 from server.store import Receipt, Store
-from tests.server.uploads_kit import NEEDS_ZSTD, PATIENCE_S, Gate, Live, shot, spec
+from tests.needs import NEEDS_ZSTD
+from tests.server.uploads_kit import PATIENCE_S, Gate, Live, shot, spec
 
 
 def test_a_job_is_taken_in_when_its_files_are_stored(node: Live) -> None:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import pytest
 import zmq
 
-from addon.protocol import bitmap, zstd
+from addon.protocol import bitmap
 from addon.protocol.limits import WINDOW_BYTES
 from addon.protocol.messages import (
     ChunkHead,
@@ -39,7 +39,6 @@ from tests.system.harness import Peer
 PATIENCE_S = 20.0
 ARTIST = "a" * 32
 CUT = 5_000
-NEEDS_ZSTD = pytest.mark.skipif(zstd.name() is None, reason="needs zstd")
 
 T = TypeVar("T")
 

@@ -18,8 +18,8 @@ from ..protocol import zstd
 from ..protocol.digest import DIGEST_BYTES
 from ..protocol.errors import ProtocolError
 from ..protocol.manifest import Manifest
+from .known import Cuts, KnownPayloads, LongPayload
 from .plan import Plan
-from .recipes import Cuts, KnownPayloads, LongPayload
 
 log = logging.getLogger(__name__)
 

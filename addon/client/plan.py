@@ -18,8 +18,10 @@ from ..protocol.limits import MAX_MANIFEST_BYTES
 from ..protocol.manifest import FileEntry, Manifest
 from .errors import CannotRead, FilesMissing, SourceChanged
 from .gather import Found, Missing, gather
+from .known import KnownPayloads
 from .ledger import Order
-from .recipes import KnownPayloads, RecipeCache, blend_recipe, file_recipe
+from .recipe_cache import RecipeCache
+from .recipes import blend_recipe, file_recipe
 from .tree import Tree, plan_tree
 from .unpacked import open_source
 

@@ -44,7 +44,7 @@ from .delivery import Deliveries
 from .destinations import destination
 from .errors import CannotRead, FilesMissing, JobRefused
 from .ledger import Entry, Ledger, Order, client_id
-from .recipes import RecipeCache
+from .recipe_cache import RecipeCache
 from .submission import Means, Submission
 from .view import job_line
 

@@ -33,7 +33,7 @@ from .errors import CannotRead, JobRefused, SourceChanged
 from .gather import Missing
 from .ledger import Entry
 from .plan import Plan, make_plan
-from .recipes import RecipeCache
+from .recipe_cache import RecipeCache
 from .sender import Sender
 from .unpacked import open_source
 

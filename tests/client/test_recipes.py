@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from addon.client import recipes
-from addon.client.recipes import KnownPayloads, blend_recipe
+from addon.client.known import KnownPayloads
+from addon.client.recipes import blend_recipe
 from addon.client.snapshot import OpenFile
 from addon.client.unpacked import Unpacked, open_source
 from addon.protocol import blocks as blocks_module

@@ -14,7 +14,8 @@ import pytest
 
 from addon.client import recipe_cache
 from addon.client.errors import CannotRead
-from addon.client.recipes import RecipeCache, blend_recipe, file_recipe, plain_recipe
+from addon.client.recipe_cache import RecipeCache
+from addon.client.recipes import blend_recipe, file_recipe, plain_recipe
 from addon.client.unpacked import open_source
 from addon.protocol import zstd
 from addon.protocol.blocks import Memory
@@ -155,7 +156,8 @@ def test_what_was_not_asked_for_the_longest_goes(
 SHARE = """
 import sys
 from pathlib import Path
-from addon.client.recipes import RecipeCache, file_recipe
+from addon.client.recipe_cache import RecipeCache
+from addon.client.recipes import file_recipe
 cache = RecipeCache(Path(sys.argv[1]))
 for name in sys.argv[3:]:
     file_recipe(Path(name), sys.argv[2], cache)

@@ -20,7 +20,7 @@ from .studio import TINY, Studio
 LOOP = Path(__file__).with_name("main_loop.py")
 ELSEWHERE = 10
 """Nice value of what stands for another machine and for the network: in truth it would not take the window's cores."""
-REST_S = 4.0
+REST_S = 8.0
 TIMEOUT_S = 120.0
 
 

@@ -17,6 +17,7 @@ from server.blenders import WHEEL, Blender
 from tests.conftest import real_blenders
 
 from . import studio
+from .host import taken_by_the_host
 from .links import LINKS, Link, probe
 from .main_thread import busy_window
 from .measures import Measure
@@ -204,12 +205,15 @@ def window(blender: Blender, folder: Path, rounds: int, scale: Scale) -> Iterato
     if why := why_no_window():
         yield from (GAP_P999.missing(why), GAP_MAX.missing(why))
         return
-    with busy_window(blender, LINKS[0], folder) as opened:
-        rest = opened.gaps_at_rest()
-        sending = [gap for seed in range(rounds) for gap in opened.gaps_while_sending(scale.window, seed)]
+    rest: list[float] = []
+    sending: list[float] = []
+    with busy_window(blender, LINKS[0], folder) as opened, taken_by_the_host() as taken:
+        for seed in range(rounds):
+            rest += opened.gaps_at_rest()
+            sending += opened.gaps_while_sending(scale.window, seed)
     for figure, of in ((GAP_P999, _p999), (GAP_MAX, max)):
-        detail = f"of {len(sending)} turns in {rounds} saves; at rest {of(rest) * 1000:.2f} ms of {len(rest)}"
-        yield figure.measured(of(sending) * 1000, detail)
+        turns = f"of {len(sending)} turns in {rounds} saves; at rest {of(rest) * 1000:.2f} ms of {len(rest)}"
+        yield figure.measured(of(sending) * 1000, f"{turns}; {taken.says()}")
 
 
 def _p999(gaps: Sequence[float]) -> float:

@@ -15,6 +15,7 @@ from addon.protocol.limits import MAX_UNACKNOWLEDGED
 from addon.protocol.messages import (
     Announce,
     AskStore,
+    AskWorkers,
     Cancel,
     Chunks,
     ClientMessage,
@@ -84,6 +85,7 @@ class Handlers:
             Grant: self._on_grant,
             Delivered: self._on_delivered,
             AskStore: self._on_ask_store,
+            AskWorkers: self._on_ask_workers,
         }
         self._background = Background()
         self._changed: dict[str, Job] = {}
@@ -132,6 +134,7 @@ class Handlers:
     def _on_offer(self, session: Session, message: Offer, payload: Buffer) -> None:
         self._end_upload(session, message.manifest)  # Of an offer said twice the later one counts.
         upload = session.uploads[message.manifest] = Upload(message.manifest)
+        self.node.expect_job()
         upload.task = self._answer(session, message.manifest, self._receive(session, upload, message, payload))
 
     async def _receive(self, session: Session, upload: Upload, message: Offer, payload: Buffer) -> None:
@@ -253,6 +256,12 @@ class Handlers:
 
     async def _tell_store(self, session: Session, shrink_to: int | None) -> None:
         self.endpoint.send(session, await self.node.store_status(self._stored(), shrink_to))
+
+    def _on_ask_workers(self, session: Session, _: AskWorkers, __: Buffer) -> None:
+        self._answer(session, "", self._tell_workers(session))
+
+    async def _tell_workers(self, session: Session) -> None:
+        self.endpoint.send(session, await self.node.workers())
 
     def _stored(self) -> set[str]:
         """Manifests that were brought over connections that last: jobs for them may be on their way."""

@@ -13,6 +13,10 @@ MAX_ATTEMPTS = 3
 """Blenders that one frame may take down before it counts as failed; Flamenco, too, gives a task three."""
 
 
+CPU = "CPU"
+"""The name of the processor where a device is told."""
+
+
 class TaskState(enum.StrEnum):
     """Where one frame, or the making of the movie, stands."""
 
@@ -84,6 +88,8 @@ class Job:
     text: str = ""
     notices: tuple[str, ...] = ()
     blender: str | None = None
+    device: str = ""
+    """What its last frame was rendered on, as in executors.base.Opened."""
     movie: TaskState | None = None
     """Where the movie stands that is made of the frames at the end; None: the frames themselves are what is wanted."""
     frames: Counter[TaskState] = field(default_factory=Counter)

@@ -14,12 +14,13 @@ from pathlib import Path
 from addon.protocol.errors import UnsafePath
 from addon.protocol.frame_range import parse_frames
 from addon.protocol.limits import PREVIEW_BYTES
-from addon.protocol.messages import JobSpec, JobState, StoreStatus
+from addon.protocol.messages import JobSpec, JobState, StoreStatus, Workers
 
 from .background import Background, in_thread
 from .blenders import Blender
 from .books import Books
 from .disk import is_full
+from .drafts import Drafts
 from .errors import RequestRefused
 from .executors.base import (
     Assignment,
@@ -36,7 +37,7 @@ from .executors.base import (
 )
 from .job_folders import JobFolders
 from .job_store import NewOutput
-from .jobs import MAX_ATTEMPTS, Job, Task, TaskState
+from .jobs import CPU, MAX_ATTEMPTS, Job, Task, TaskState
 from .pictures import IncompletePicture
 from .scheduler import IdleSlot, plan
 from .sources import Source, Sources
@@ -65,6 +66,7 @@ class Node:
         self._assigned: dict[int, Assignment] = {}
         self._open_jobs: dict[int, str] = {}
         self._prepared: dict[str, Source] = {}
+        self._drafts = Drafts()
         self._arriving: Counter[str] = Counter()
         """Manifests of jobs that are about to be entered."""
         self._tidying = asyncio.Lock()
@@ -78,7 +80,12 @@ class Node:
             self.books.release(job)
         await asyncio.to_thread(self.folders.sweep, {job.id for job in self.books})
         self._schedule()
+        self._background.start(self._start_executor())
         self._background.start(in_thread(self.store.recover))
+
+    async def _start_executor(self) -> None:
+        await self._executor.start(self.blenders[-1])
+        self._schedule()  # There may be more slots now.
 
     async def close(self) -> None:
         """End all Blenders; frames that they had begun are rendered after the next start."""
@@ -89,6 +96,14 @@ class Node:
         self.store.close()
 
     # What clients ask for
+
+    def expect_job(self) -> None:
+        """A file is on its way: a Blender that starts now is ready when it has come."""
+        self._executor.expect()
+
+    async def workers(self) -> Workers:
+        """Say which Blenders there are, and what they cost."""
+        return Workers(self._executor.slots, tuple(await self._executor.workers()))
 
     async def submit(self, owner: str, spec: JobSpec) -> Job:
         """Queue a job whose files are stored; one that is known already is returned as it is. Raises RequestRefused."""
@@ -193,7 +208,8 @@ class Node:
         for job in self.books:
             if job.finished or not (job.frames[TaskState.PENDING] or job.movie == TaskState.PENDING):
                 continue
-            for task in self.books.store.pending(job.id, self._executor.slots):
+            slots = self._executor.cpu_slots if job.device == CPU else self._executor.slots
+            for task in self.books.store.pending(job.id, max(0, slots - len(job.running))):
                 if task.frame is not None or job.frames[TaskState.DONE] == job.total:
                     yield task
 
@@ -221,6 +237,7 @@ class Node:
             scene=job.spec.scene,
             folder=self.folders.begin_attempt(task),
             log=self.folders.log(job.id),
+            draft=self._drafts.wanted(job),
         )
         if task.frame is not None:
             return assignment
@@ -248,6 +265,7 @@ class Node:
             case PreviewMade():
                 self._on_preview(job, task, event.path)
             case Written():
+                self._drafts.learn(job, event.draft_s, event.seconds)
                 self._free_slot(assignment)
                 self.books.attempts.use(assignment.folder, job.id)
                 self._background.start(self._keep(job, assignment, event))
@@ -262,6 +280,7 @@ class Node:
                 self._schedule()
 
     def _on_opened(self, job: Job, event: Opened) -> None:
+        job.device = event.device
         if event.notices != job.notices:
             job.notices = event.notices
             self.books.store.update(job)

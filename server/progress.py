@@ -29,6 +29,7 @@ def status_of(job: Job, now: float) -> JobStatus:
         text=job.text,
         notices=job.notices,
         blender=job.blender,
+        device=job.device,
         created=job.spec.created,
     )
 

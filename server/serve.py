@@ -17,7 +17,9 @@ from .blenders import Blender
 from .books import Books
 from .endpoint import Endpoint
 from .errors import ServerError
+from .executors.base import Listener
 from .executors.local import LocalExecutor
+from .executors.watch import Limits
 from .handlers import Handlers
 from .job_folders import JobFolders
 from .job_store import JobStore
@@ -39,7 +41,9 @@ class Options:
     listen: Address
     data: Path
     blenders: list[Blender]
-    slots: int
+    slots: int | None
+    """Frames rendered at once; None: one for each GPU, or one."""
+    limits: Limits
     store_limit: int
     """Bytes that artists' files may take on the disk; what a job needs is kept beyond it."""
 
@@ -63,7 +67,11 @@ async def serve(options: Options, on_ready: Callable[[int], None]) -> None:
     folders = JobFolders(options.data)
     books = Books(JobStore(options.data / "node.sqlite3"), folders, handlers)
     store = Store(options.data / "store", options.store_limit)
-    node = Node(books, folders, store, options.blenders, lambda listener: LocalExecutor(options.slots, listener))
+
+    def executor(listener: Listener) -> LocalExecutor:
+        return LocalExecutor(options.slots, options.limits, listener)
+
+    node = Node(books, folders, store, options.blenders, executor)
     handlers.node, handlers.endpoint = node, endpoint
     handlers.uploads = Uploads(store, options.data, handlers.make_room)
     await node.start()

@@ -27,7 +27,7 @@ NODE = (ROOT / "docs" / "node.md").read_text("utf-8")
 FROM_CLIENT: tuple[type, ...] = typing.get_args(messages.ClientMessage)
 FROM_NODE: tuple[type, ...] = typing.get_args(messages.NodeMessage)
 KINDS = sorted({*FROM_CLIENT, *FROM_NODE}, key=lambda kind: kind.__name__)
-PARTS = [messages.ChunkHead, messages.JobSpec, messages.JobStatus, messages.Output]
+PARTS = [messages.ChunkHead, messages.JobSpec, messages.JobStatus, messages.Output, messages.WorkerStatus]
 ENUMS = [messages.Codec, messages.JobState, messages.Refusal, messages.Scope]
 
 CONSTANTS = {

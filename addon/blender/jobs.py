@@ -52,6 +52,7 @@ class Job:
     missing: tuple[Mapping[str, str], ...] = ()
     """Files that cannot be found on this machine: "owner", the data-block, "path", and "reason"."""
     blender: str | None = None
+    device: str = ""
     folder: str = ""
     created: float = 0.0
     """Seconds since the epoch."""

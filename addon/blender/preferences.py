@@ -42,6 +42,12 @@ class RelayRenderPreferences(bpy.types.AddonPreferences):
         name="Keep Jobs of Earlier Saves",
         description="A save leaves the unfinished jobs of earlier saves of this file running instead of replacing them",
     )
+    draft_first: BoolProperty(
+        name="Draft First",
+        description="Show a small picture of few samples before the first frame is rendered, where that costs at most "
+        "a twentieth of the frame's time",
+        default=True,
+    )
 
     def draw(self, _context: Context) -> None:
         """Draw them in Blender's preferences, in the panel's own words."""
@@ -67,6 +73,7 @@ def draw_settings(layout: Layout, settings: RelayRenderPreferences) -> None:
     layout.prop(settings, "node_address")
     layout.prop(settings, "output_folder")
     layout.prop(settings, "keep_older")
+    layout.prop(settings, "draft_first")
 
 
 def draw_save_switch(row: Layout, settings: RelayRenderPreferences) -> None:

@@ -117,7 +117,7 @@ def detail(job: Job) -> str:
     if job.failed:
         parts.append(f"{job.failed} failed")
     if job.blender:
-        parts.append(f"Blender {job.blender}")
+        parts.append(f"Blender {job.blender}" + (f" on {job.device}" if job.device else ""))
     return "   ".join(parts)
 
 

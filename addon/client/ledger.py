@@ -45,6 +45,8 @@ class Order:
     trigger: Trigger = Trigger.NOW
     keep_older: bool = False
     """A save leaves the unfinished jobs of earlier saves alone."""
+    draft: bool = True
+    """A small picture of few samples comes first, where that costs little."""
     targets: dict[str, str] = field(default_factory=dict)
     """Absolute folder for each directory of the scene's File Output nodes, named as in the .blend."""
     dependencies: tuple[Dependency, ...] = ()

@@ -19,6 +19,7 @@ from ..protocol.messages import (
     Ready,
     Scope,
     StoreStatus,
+    Workers,
 )
 from ..protocol.version import PROTOCOL, VERSION
 from .connection import Connection, News, State
@@ -37,6 +38,8 @@ class Observer:
         self.welcome_text = ""
         self.store: StoreStatus | None = None
         """The node's last word about its store, for who asks."""
+        self.workers: Workers | None = None
+        """Its last word about its Blenders, likewise."""
         self.failure = ""
         """Why the node is not there, one sentence; empty while it is."""
         self._listed: set[str] = set()
@@ -94,6 +97,8 @@ class Observer:
                 self.jobs.pop(job, None)
             case StoreStatus():
                 self.store = message
+            case Workers():
+                self.workers = message
             case Ready():  # All that the node has; what it had before and did not name now is gone.
                 self.jobs = {job: status for job, status in self.jobs.items() if job in self._listed}
                 self._complete = True

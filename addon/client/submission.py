@@ -251,6 +251,7 @@ class Submission:
             frames=order.frames,
             group=order.group,
             created=self.entry.created,
+            draft=order.draft,
         )
 
     def _advance(self, arrived: int) -> None:

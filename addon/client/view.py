@@ -60,6 +60,7 @@ def _numbers(entry: Entry, status: JobStatus | None) -> Line:
             "total": len(parse_frames(entry.order.frames)), "done": 0, "delivered": 0, "failed": 0, "fraction": 0.0,
             "eta_s": None, "frame": None, "sample": None, "samples": None, "tile": None, "tiles": None, "notices": [],
             "blender": None,
+            "device": "",
         }  # fmt: skip
     return {
         "total": status.total,
@@ -75,6 +76,7 @@ def _numbers(entry: Entry, status: JobStatus | None) -> Line:
         "tiles": status.tiles,
         "notices": list(status.notices),
         "blender": status.blender,
+        "device": status.device,
     }
 
 

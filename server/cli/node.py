@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import platformdirs
+import psutil
 import typer
 
 from addon.protocol.address import Address, InvalidAddress, parse_address
@@ -14,6 +15,7 @@ from addon.protocol.version import DEFAULT_PORT, VERSION
 
 from ..blenders import find_blenders
 from ..errors import ServerError
+from ..executors.watch import SPARES, Limits
 from ..serve import Options, is_loopback, serve
 from . import app, console, fail, log_to_stderr, run, size
 
@@ -40,7 +42,29 @@ StoreLimit = Annotated[
         show_default="a fifth of the disk",
     ),
 ]
-Slots = Annotated[int, typer.Option("--slots", min=1, max=64, help="Frames rendered at once.")]
+Slots = Annotated[
+    int | None,
+    typer.Option("--slots", min=1, max=64, help="Frames rendered at once.", show_default="one for each GPU, or one"),
+]
+Spares = Annotated[
+    int,
+    typer.Option(
+        "--spares",
+        min=0,
+        max=8,
+        help="Blenders kept started for each slot, of the versions used last; each takes 100 to 250 MB.",
+    ),
+]
+WorkerMemory = Annotated[
+    int | None,
+    typer.Option(
+        "--worker-memory",
+        metavar="SIZE",
+        parser=size,
+        help="A Blender that takes more memory is ended, and its frame tried again.",
+        show_default="nine tenths of the machine's",
+    ),
+]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log every step.")]
 Version = Annotated[bool, typer.Option("--version", help="Say the version and end.")]
 
@@ -51,7 +75,9 @@ def main(  # noqa: PLR0913, PLR0917 - each is an option
     listen: Listen = DEFAULT_LISTEN,
     data: Data = DEFAULT_DATA,
     blender: Blenders = None,
-    slots: Slots = 1,
+    slots: Slots = None,
+    spares: Spares = SPARES,
+    worker_memory: WorkerMemory = None,
     store_limit: StoreLimit = None,
     verbose: Verbose = False,
     version: Version = False,
@@ -67,7 +93,8 @@ def main(  # noqa: PLR0913, PLR0917 - each is an option
     if context.invoked_subcommand is not None:
         return
     log_to_stderr(verbose)
-    options = _options(listen, data, blender or [], slots, store_limit)
+    limits = Limits(worker_memory or psutil.virtual_memory().total * 9 // 10, spares=spares)
+    options = _options(listen, data, blender or [], slots, limits, store_limit)
     try:
         run(serve(options, lambda port: _announce(options, port)))
     except (ServerError, OSError) as error:
@@ -86,7 +113,9 @@ def listen_address(text: str) -> Address:
         raise fail(str(error)) from error
 
 
-def _options(listen: str, data: Path, extra: list[Path], slots: int, store_limit: int | None) -> Options:
+def _options(
+    listen: str, data: Path, extra: list[Path], slots: int | None, limits: Limits, store_limit: int | None
+) -> Options:
     address = listen_address(listen)
     blenders = find_blenders(extra)
     if not blenders:
@@ -94,7 +123,7 @@ def _options(listen: str, data: Path, extra: list[Path], slots: int, store_limit
             'No Blender found: install one from blender.org, name one with --blender, or `pip install ".[embedded]"`.'
         )
     data.mkdir(parents=True, exist_ok=True)
-    return Options(address, data, blenders, slots, store_limit or shutil.disk_usage(data).total // 5)
+    return Options(address, data, blenders, slots, limits, store_limit or shutil.disk_usage(data).total // 5)
 
 
 def _announce(options: Options, port: int) -> None:

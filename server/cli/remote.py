@@ -13,21 +13,25 @@ from addon.client.beside import run_beside
 from addon.client.observer import Observer, Unreachable
 from addon.client.service import Client
 from addon.protocol.address import InvalidAddress, parse_address
-from addon.protocol.messages import FINISHED, AskStore, Cancel, JobStatus
+from addon.protocol.messages import FINISHED, AskStore, AskWorkers, Cancel, JobStatus
 
 from . import app, console, fail, run, size
 from .options import CLIENT_DATA, DEFAULT_TO, OVER, ClientData, To
-from .tables import job_table, store_table
+from .tables import job_table, store_table, worker_table
 
 
 @app.command()
 def status(to: To = DEFAULT_TO) -> None:
-    """Show a node's jobs."""
+    """Show a node's jobs, and what its Blenders cost."""
 
     async def show() -> None:
         async with _observer(to) as observer:
+            observer.send(AskWorkers())
+            await observer.until(lambda: observer.workers is not None)
+            assert observer.workers is not None
             console.print(observer.welcome_text, markup=False)
             console.print(job_table(observer.jobs.values()))
+            console.print(worker_table(observer.workers))
 
     run(show())
 

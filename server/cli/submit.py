@@ -37,6 +37,10 @@ def submit(  # noqa: PLR0913, PLR0917 - each is an option
     without_missing: Annotated[
         bool, typer.Option("--without-missing", help="Render although files that the scene uses cannot be found.")
     ] = False,
+    draft: Annotated[
+        bool,
+        typer.Option("--draft/--no-draft", help="Begin with a small picture of few samples, where it costs little."),
+    ] = True,
     blender: Annotated[
         list[Path] | None,
         typer.Option(help="A Blender to ask what the file uses, beside those found: program or folder."),
@@ -50,7 +54,9 @@ def submit(  # noqa: PLR0913, PLR0917 - each is an option
     """
     blend = _checked(file, frames, to)
     uses, warning = _dependencies(blend, blender or ())
-    order = Order(uuid.uuid4().hex, str(blend), blend.name, scene, frames, str(output.absolute()), dependencies=uses)
+    order = Order(
+        uuid.uuid4().hex, str(blend), blend.name, scene, frames, str(output.absolute()), draft=draft, dependencies=uses
+    )
     try:
         run(_submit(order, to, data, warning, without_missing))
     except KeyboardInterrupt:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import rich.table
 from rich.markup import escape
 
-from addon.protocol.messages import JobState, JobStatus, StoreStatus
+from addon.protocol.messages import JobState, JobStatus, StoreStatus, Workers, WorkerState
 
 _COLOURS = {
     JobState.DONE: "green",
@@ -29,9 +29,20 @@ def job_table(jobs: Iterable[JobStatus]) -> rich.table.Table:
             escape(status.frames),
             f"{status.done}/{status.total} {status.fraction:4.0%}",
             "" if status.eta_s is None else short_time(status.eta_s),
-            status.blender or "",
+            f"{status.blender or ''} {escape(status.device)}".strip(),
             escape(" ".join((status.text, *status.notices))),
         )
+    return table
+
+
+def worker_table(workers: Workers) -> rich.table.Table:
+    """One row a Blender, those in slots first."""
+    table = rich.table.Table("Slot", "Blender", "", "Memory", "Frames", "Since", box=None, pad_edge=False)
+    for status in workers.workers:
+        slot = "spare" if status.slot is None else f"{status.slot + 1} of {workers.slots}"
+        does = "" if status.state == WorkerState.SPARE else str(status.state)
+        memory = short_size(status.memory)
+        table.add_row(slot, status.blender, does, memory, str(status.rendered), short_time(status.age_s))
     return table
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from addon.protocol.messages import WorkerStatus
+
 from ..blenders import Blender
 from ..jobs import Task
 
@@ -25,6 +27,8 @@ class Assignment:
     """Exists and is empty; all that the task writes goes below it."""
     log: Path
     """Blender's own words are appended here."""
+    draft: bool = False
+    """Whether a small picture of few samples is to be made first, if the frame is worth it."""
     frames: tuple[int, ...] = ()
     """For the movie: the frames it is made of, with `pictures` beside them."""
     pictures: tuple[Path, ...] = ()
@@ -46,6 +50,8 @@ class Opened:
     engine: str
     movie: bool
     notices: tuple[str, ...]
+    device: str
+    """What Cycles renders on, as Blender names it: "CPU", "NVIDIA L4 (OPTIX)"; empty: the engine does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,9 @@ class Written:
     """The task is done; its slot is free."""
 
     seconds: float
+    """Of the frame itself."""
+    draft_s: float | None
+    """Of the draft before it; None: there was none."""
     files: tuple[WrittenFile, ...]
 
 
@@ -103,8 +112,27 @@ Listener = Callable[[Assignment, Event], None]
 class Executor(abc.ABC):
     """Runs tasks. All methods are called from the server's loop, and the listener is called there."""
 
-    slots: int
-    """Tasks that can run at once; slots are numbered from 0."""
+    @property
+    @abc.abstractmethod
+    def slots(self) -> int:
+        """Tasks that can run at once; slots are numbered from 0. There may be more after `start`."""
+
+    @property
+    def cpu_slots(self) -> int:
+        """Tasks that can run at once of a job that renders on the processor."""
+        return self.slots
+
+    @abc.abstractmethod
+    async def start(self, blender: Blender) -> None:
+        """Get ready for jobs of which `blender` is likely to be wanted; `run` may be called before and meanwhile."""
+
+    @abc.abstractmethod
+    def expect(self) -> None:
+        """A job is on its way."""
+
+    @abc.abstractmethod
+    async def workers(self) -> list[WorkerStatus]:
+        """Say which Blenders there are and what they cost."""
 
     @abc.abstractmethod
     def run(self, slot: int, assignment: Assignment) -> None:

@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Blenders on this machine: each slot keeps one open, so that the next frame starts without starting a program."""
+"""Blenders on this machine: each slot keeps one open, and beside them wait some that are started and warm."""
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+import psutil
+
+from addon.protocol.messages import WorkerState, WorkerStatus
 
 from ..blenders import Blender
 from .base import (
@@ -21,23 +26,71 @@ from .base import (
     Written,
     WrittenFile,
 )
-from .worker_process import Line, WorkerProcess
+from .family import look_at
+from .spares import Kind, Spares
+from .watch import LOOK_S, Limits
+from .worker import Gpu, Worker
+from .worker_process import Line
 
 log = logging.getLogger(__name__)
 
-IDLE_S = 300.0
-"""A Blender with nothing to do is ended after this long: an artist's next save usually comes sooner, and a Blender that
-holds a heavy scene's memory for longer is in the owner's way."""
+HELD_S = 300.0
+"""A Blender with a file open and nothing to do is ended after this long, seconds: an artist's next save usually comes
+sooner, and the memory of a heavy scene is in the owner's way.
+"""
 
-WORKER_SCRIPT = Path(__file__).parents[1] / "blender_scripts" / "worker.py"
+FIRST_START_S = 60.0
+"""A Blender that is not ready after this long tells nothing of GPUs: the node goes on with one slot."""
 
 
 class LocalExecutor(Executor):
-    """`slots` Blenders side by side on this machine."""
+    """Blenders side by side on this machine."""
 
-    def __init__(self, slots: int, listener: Listener) -> None:
-        self.slots = slots
-        self._slots = [_Slot(listener) for _ in range(slots)]
+    def __init__(self, slots: int | None, limits: Limits, listener: Listener) -> None:
+        """`slots` None: one for each GPU, which `start` finds out, or one where there is none.
+
+        On a processor a second frame beside the first gains nothing: Cycles uses all cores for one.
+        """
+        self._count = slots
+        self._limits = limits
+        self._listener = listener
+        self._first_ready = asyncio.Event()
+        self._gpus: Sequence[Gpu] = ()
+        self._spares = Spares(limits, self._idle, self._on_ready)
+        self._slots = [_Slot(listener, limits, self._spares) for _ in range(1 if slots is None else slots)]
+        self._looking: asyncio.Task[None] | None = None
+        self._scout: Worker | None = None
+        """A Blender that only tells which GPUs there are, for a node that keeps no spares."""
+
+    @property
+    def slots(self) -> int:
+        return len(self._slots)
+
+    async def start(self, blender: Blender) -> None:
+        """Have a first Blender wait, and learn from it which GPUs there are."""
+        self._looking = asyncio.get_running_loop().create_task(self._look())
+        if not self._slots:
+            return
+        if self._limits.spares:
+            self._spares.expect(Kind(blender, None))
+        elif self._count is None:
+            self._scout = self._start_scout(blender)
+        else:
+            return  # Nothing to get ready, and nothing to find out.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._first_ready.wait(), FIRST_START_S)
+        if self._scout is not None:
+            self._scout.kill()
+        if len(self._gpus) > 1:
+            self._share_gpus(blender)
+
+    @property
+    def cpu_slots(self) -> int:
+        """With a slot for each GPU a scene for the processor gets one of them: it uses all cores."""
+        return 1 if self._count is None else len(self._slots)
+
+    def expect(self) -> None:
+        self._spares.expect()
 
     def run(self, slot: int, assignment: Assignment) -> None:
         self._slots[slot].run(assignment)
@@ -45,28 +98,96 @@ class LocalExecutor(Executor):
     def stop(self, slot: int) -> None:
         self._slots[slot].end()
 
+    async def workers(self) -> list[WorkerStatus]:
+        await self._look_once()
+        now = asyncio.get_running_loop().time()
+        of_slots = [slot.status(number, now) for number, slot in enumerate(self._slots)]
+        spares = [_status(worker, None, WorkerState.SPARE, now) for worker in self._spares.workers]
+        return [status for status in of_slots if status is not None] + spares
+
     async def close(self) -> None:
-        workers = [slot.end() for slot in self._slots]
-        await asyncio.gather(*(worker.wait() for worker in workers if worker is not None))
+        if self._looking is not None:
+            self._looking.cancel()
+        workers = [worker for slot in self._slots if (worker := slot.end()) is not None] + self._spares.close()
+        if self._scout is not None:
+            self._scout.kill()
+            workers.append(self._scout)
+        await asyncio.gather(*(worker.wait() for worker in workers))
 
     def worker_pid(self, slot: int) -> int | None:
         """Process id of the slot's Blender, or None when it has none."""
-        return self._slots[slot].pid
+        worker = self._slots[slot].worker
+        return worker.pid if worker else None
+
+    def _start_scout(self, blender: Blender) -> Worker | None:
+        try:
+            scout = Worker(blender, None)
+        except OSError:  # A slot will say so to the artist.
+            self._first_ready.set()
+            return None
+        scout.on_line = lambda line: self._on_ready(scout) if line["event"] == "ready" else None
+        scout.on_exit = self._first_ready.set
+        return scout
+
+    def _share_gpus(self, blender: Blender) -> None:
+        """One GPU for each slot; those that run already keep all until their next Blender."""
+        if self._count is None:
+            self._slots += [_Slot(self._listener, self._limits, self._spares) for _ in self._gpus[len(self._slots) :]]
+        for number, slot in enumerate(self._slots):
+            slot.gpu = self._gpus[number % len(self._gpus)].id
+        if self._limits.spares:
+            self._spares.forget(Kind(blender, None))
+            for slot in self._slots:
+                self._spares.expect(Kind(blender, slot.gpu))
+        log.info("%d slots on %s", len(self._slots), ", ".join(gpu.name for gpu in self._gpus))
+
+    def _idle(self) -> bool:
+        return not any(slot.busy for slot in self._slots)
+
+    def _on_ready(self, worker: Worker) -> None:
+        self._gpus = worker.gpus
+        self._first_ready.set()
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_S)
+            await self._look_once()
+            now = asyncio.get_running_loop().time()
+            for slot in self._slots:
+                slot.end_if_idle(now)
+            self._spares.tend()
+
+    async def _look_once(self) -> None:
+        """See whether Blenders hang or have grown too large."""
+        in_slots = {slot.worker for slot in self._slots if slot.worker is not None}
+        for worker in [*in_slots, *self._spares.workers]:
+            try:
+                look = await asyncio.to_thread(look_at, worker.pid)
+            except psutil.Error:  # It has just ended; its exit says so.
+                continue
+            if (reason := worker.watch.look(look, self._limits)) is None:
+                continue
+            if worker in in_slots:
+                worker.put_down(reason)
+            else:
+                self._spares.drop(worker)
 
 
 class _Slot:
     """At most one Blender, and at most one assignment that it works on."""
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: Listener, limits: Limits, spares: Spares) -> None:
+        self.gpu: str | None = None
+        """The one that this slot's next Blender renders with; None: all."""
+        self.worker: Worker | None = None
         self._listener = listener
-        self._worker: WorkerProcess | None = None
-        self._blender: Blender | None = None
-        self._opened: tuple[Path, str | None] | None = None
+        self._limits = limits
+        self._spares = spares
         self._assignment: Assignment | None = None
-        self._begun: dict[WorkerProcess, list[Assignment]] = {}
-        """What each Blender has been told to do and may still write for, the oldest first."""
-        self._idle_timer: asyncio.TimerHandle | None = None
-        self._on_event: dict[str, Callable[[Line], None]] = {
+        self._ending: list[Worker] = []
+        """Blenders that were this slot's and have not ended yet."""
+        self._idle_since = 0.0
+        self._on_event: dict[str, Callable[[Worker, Line], None]] = {
             "opened": self._on_opened,
             "progress": self._on_progress,
             "written": self._on_written,
@@ -76,108 +197,123 @@ class _Slot:
         }
 
     @property
-    def pid(self) -> int | None:
-        return self._worker.pid if self._worker else None
+    def busy(self) -> bool:
+        return self._assignment is not None
 
     def run(self, assignment: Assignment) -> None:
         assert self._assignment is None, "the slot is busy"
-        self._stop_idle_timer()
-        if self._blender != assignment.blender:
+        if self.worker is not None and (self.worker.blender, self.worker.gpu) != (assignment.blender, self.gpu):
             self.end()
         self._assignment = assignment
-        if self._worker is None and not self._start(assignment.blender):
+        if self.worker is None and not self._get_worker(assignment.blender):
             return
-        assert self._worker is not None
-        self._worker.log_to(assignment.log)
-        if self._opened == (assignment.blend, assignment.scene):
+        assert self.worker is not None
+        self.worker.log_to(assignment.log)
+        if self.worker.opened == (assignment.blend, assignment.scene):
             self._send_task()
         else:
-            self._opened = None
-            self._worker.send({
-                "command": "open", "path": str(assignment.blend), "tree": str(assignment.tree),
-                "roots": list(assignment.roots), "scene": assignment.scene,
-            })  # fmt: skip
+            self.worker.open(assignment)
 
-    def end(self) -> WorkerProcess | None:
+    def end(self) -> Worker | None:
         """Kill the Blender; returns it, so that its end can be waited for."""
-        self._stop_idle_timer()
-        worker, assignment = self._worker, self._assignment
-        self._worker = self._blender = self._opened = self._assignment = None
+        worker, assignment = self.worker, self._assignment
+        self.worker = self._assignment = None
         if worker is not None:
+            self._ending.append(worker)
             worker.kill()
-        if assignment is not None and not self._has_begun(assignment):
+        if assignment is not None and not self._is_unfinished(assignment):
             self._listener(assignment, AttemptClosed())
         return worker
 
-    def _start(self, blender: Blender) -> bool:
-        try:
-            worker = WorkerProcess([*blender.command, str(WORKER_SCRIPT)], self._on_line, lambda: self._on_exit(worker))
-        except OSError as error:
-            failure = TaskFailed(f"{blender.source} cannot be started: {error.strerror}.", fatal=True)
-            asyncio.get_running_loop().call_soon(self._finish, failure)  # Not while the caller still books the start.
-            return False
-        self._worker, self._blender = worker, blender
-        self._begun[worker] = []
+    def end_if_idle(self, now: float) -> None:
+        """End a Blender that has had nothing to do for long."""
+        if self.worker is not None and self._assignment is None and now - self._idle_since >= HELD_S:
+            self.end()
+
+    def status(self, number: int, now: float) -> WorkerStatus | None:
+        """What there is to say of the slot's Blender."""
+        if self.worker is None:
+            return None
+        return _status(self.worker, number, WorkerState.RENDERING if self.busy else WorkerState.IDLE, now)
+
+    def _get_worker(self, blender: Blender) -> bool:
+        """Take a spare, or start a Blender."""
+        worker = self._spares.take(Kind(blender, self.gpu))
+        if worker is None:
+            try:
+                worker = Worker(blender, self.gpu)
+            except OSError as error:
+                failure = TaskFailed(f"{blender.source} cannot be started: {error.strerror}.", fatal=True)
+                asyncio.get_running_loop().call_soon(self._finish, failure)  # Not while the caller books the start.
+                return False
+        self.worker = taken = worker
+        taken.on_line = lambda line: self._on_line(taken, line)
+        taken.on_exit = lambda: self._on_exit(taken)
         return True
 
     def _send_task(self) -> None:
-        assert self._assignment is not None and self._worker is not None
-        self._begun[self._worker].append(self._assignment)
-        task, folder = self._assignment.task, str(self._assignment.folder)
-        if task.frame is not None:
-            self._worker.send({"command": "render", "frame": task.frame, "folder": folder})
-            return
-        self._opened = None  # Encoding rearranges the open scene: the next task must read the file again.
-        pictures = [str(path) for path in self._assignment.pictures]
-        frames = list(self._assignment.frames)
-        self._worker.send({"command": "encode", "frames": frames, "pictures": pictures, "folder": folder})
+        assert self._assignment is not None and self.worker is not None
+        if self._assignment.task.frame is not None:
+            self.worker.render(self._assignment)
+        else:
+            self.worker.encode(self._assignment)
 
-    def _on_line(self, line: Line) -> None:
+    def _on_line(self, worker: Worker, line: Line) -> None:
         handler = self._on_event.get(str(line.get("event")))
         if handler is not None:
-            handler(line)
+            handler(worker, line)
 
-    def _on_opened(self, line: Line) -> None:
+    def _on_opened(self, worker: Worker, line: Line) -> None:
         if self._assignment is None:
             return
-        self._opened = (self._assignment.blend, self._assignment.scene)
-        self._tell(Opened(line["engine"], line["movie"], tuple(line["notices"])))
+        worker.opened = (self._assignment.blend, self._assignment.scene)
+        worker.watch.opened()
+        worker.warm.add(line["engine"])
+        self._spares.use(Kind(worker.blender, worker.gpu), line["engine"])
+        self._tell(Opened(line["engine"], line["movie"], tuple(line["notices"]), line["device"]))
         if self._assignment is not None:  # The listener may have stopped the slot.
             self._send_task()
 
-    def _on_progress(self, line: Line) -> None:
+    def _on_progress(self, _: Worker, line: Line) -> None:
         fields = (line.get(name) for name in ("sample", "samples", "tile", "tiles", "remaining_s"))
         self._tell(Progressed(*fields))
 
-    def _on_written(self, line: Line) -> None:
+    def _on_written(self, worker: Worker, line: Line) -> None:
         files = tuple(
             WrittenFile(output["directory"], output["name"], Path(output["path"])) for output in line["outputs"]
         )
-        self._finish(Written(float(line["seconds"]), files))
+        if worker.watch.worn_out(worker.frames, self._limits):
+            log.info(
+                "Blender %d is replaced after %d frames, %d MB", worker.pid, worker.frames, worker.watch.memory >> 20
+            )
+            worker.retire()  # After what is left to do: the preview of this frame.
+            self._ending.append(worker)
+            self.worker = None
+        self._finish(Written(float(line["seconds"]), line["draft_s"], files))
 
-    def _on_preview(self, line: Line) -> None:
-        assert self._worker is not None
-        self._listener(self._begun[self._worker][0], PreviewMade(Path(line["path"])))
+    def _on_preview(self, worker: Worker, line: Line) -> None:
+        self._listener(worker.unfinished[0], PreviewMade(Path(line["path"])))
 
-    def _on_closed(self, _: Line) -> None:
-        assert self._worker is not None
-        self._listener(self._begun[self._worker].pop(0), AttemptClosed())
+    def _on_closed(self, worker: Worker, _: Line) -> None:
+        self._listener(worker.unfinished.pop(0), AttemptClosed())
 
-    def _on_failed(self, line: Line) -> None:
+    def _on_failed(self, _: Worker, line: Line) -> None:
         self._finish(TaskFailed(str(line["reason"]), bool(line.get("fatal"))))
 
-    def _on_exit(self, worker: WorkerProcess) -> None:
-        begun = self._begun[worker]
-        if worker is self._worker:  # Else it was killed.
+    def _on_exit(self, worker: Worker) -> None:
+        unfinished, worker.unfinished = worker.unfinished, []
+        if worker is self.worker:  # Else it was killed or retired.
             log.warning("a Blender ended by itself")
-            self._worker = self._blender = self._opened = None
+            self.worker = None
             self._finish(BlenderDied(worker.last_words))
-        del self._begun[worker]
-        for assignment in begun:
+        else:
+            self._ending.remove(worker)
+        for assignment in unfinished:
             self._listener(assignment, AttemptClosed())
 
-    def _has_begun(self, assignment: Assignment) -> bool:
-        return any(assignment in begun for begun in self._begun.values())
+    def _is_unfinished(self, assignment: Assignment) -> bool:
+        workers = [*self._ending, *([self.worker] if self.worker else [])]
+        return any(assignment in worker.unfinished for worker in workers)
 
     def _tell(self, event: Event) -> None:
         if self._assignment is not None:
@@ -185,14 +321,20 @@ class _Slot:
 
     def _finish(self, event: Event) -> None:
         assignment, self._assignment = self._assignment, None
-        self._stop_idle_timer()
-        self._idle_timer = asyncio.get_running_loop().call_later(IDLE_S, self.end)
+        self._idle_since = asyncio.get_running_loop().time()
         if assignment is not None:
             self._listener(assignment, event)
-            if not self._has_begun(assignment):
+            if not self._is_unfinished(assignment):
                 self._listener(assignment, AttemptClosed())
 
-    def _stop_idle_timer(self) -> None:
-        if self._idle_timer is not None:
-            self._idle_timer.cancel()
-            self._idle_timer = None
+
+def _status(worker: Worker, slot: int | None, state: WorkerState, now: float) -> WorkerStatus:
+    return WorkerStatus(
+        pid=worker.pid,
+        blender=worker.blender.name,
+        slot=slot,
+        state=state if worker.ready else WorkerState.STARTING,
+        memory=worker.watch.memory,
+        rendered=worker.frames,
+        age_s=round(now - worker.began, 1),
+    )

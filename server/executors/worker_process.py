@@ -67,9 +67,9 @@ class WorkerProcess:
         except (BrokenPipeError, OSError):  # Windows reports EINVAL.
             log.debug("Blender %d is gone, command dropped", self.pid)
 
-    def kill(self) -> None:
-        """End Blender and all its children now; no line comes any more, and on_exit when it is gone."""
-        self._killed = True
+    def kill(self, deaf: bool = True) -> None:
+        """End Blender and all its children now, on_exit comes when it is gone. `deaf`: no line comes any more."""
+        self._killed = self._killed or deaf
         kill_tree(self.pid)
 
     async def wait(self) -> None:

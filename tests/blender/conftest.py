@@ -63,17 +63,18 @@ class Worker:
         while not events or events[-1]["event"] not in names:
             event = self._events.get(timeout=ANSWER_S)
             assert event, f"the worker ended after {events}:\n{self.log.read_text(errors='replace')[-3000:]}"
-            events.append(event)
+            if event["event"] != "alive":
+                events.append(event)
         return events
 
     def open(self, path: Path, scene: str | None = None) -> Event:
-        self.send(command="open", path=str(path), scene=scene, tree="", roots=[])
+        self.send(command="open", path=str(path), scene=scene, tree="", roots=[], gpu=None)
         return self.until("opened", "failed")[-1]
 
-    def render(self, frame: int, folder: Path) -> list[Event]:
+    def render(self, frame: int, folder: Path, draft: bool = False) -> list[Event]:
         """All events of a frame, up to the last before "closed"."""
         folder.mkdir(parents=True)
-        self.send(command="render", frame=frame, folder=str(folder))
+        self.send(command="render", frame=frame, folder=str(folder), draft=draft)
         return self.until("closed")[:-1]
 
     def stop(self) -> None:

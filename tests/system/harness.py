@@ -52,7 +52,10 @@ class NodeProcess:
         self.port = free_port()
         self.log = data.parent / f"{data.name}.log"
         installed = blender is not None and Path(blender.source).exists()
-        self._options = [*(["--blender", blender.source] if blender and installed else []), *options]
+        own = ["--blender", blender.source] if blender and installed else []
+        # Without spares: most tests are about something else, and look for the one Blender that renders.
+        few = [text for name in ("--slots=1", "--spares=0") for text in [name] if name.split("=")[0] not in options]
+        self._options = [*own, *few, *options]
         self.process: subprocess.Popen[str] | None = None
         self.start()
 

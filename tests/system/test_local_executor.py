@@ -19,6 +19,7 @@ from server.executors.base import (
     Written,
 )
 from server.executors.local import LocalExecutor
+from server.executors.watch import Limits
 from server.executors.worker_process import kill_tree
 from server.jobs import Task
 from tests.system.harness import PATIENCE_S, Scene
@@ -90,7 +91,7 @@ def test_an_attempt_is_closed_once_however_its_blender_ends(
     async def use() -> None:
         # GIVEN a slot whose Blender has come so far with a frame
         listener = Listener()
-        executor = LocalExecutor(1, listener)
+        executor = LocalExecutor(1, Limits(1 << 40, spares=0), listener)
         first, second = assignment(0, blend), assignment(1, scene())
         executor.run(0, first)
         if moment is not None:

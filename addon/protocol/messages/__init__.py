@@ -9,11 +9,13 @@ from .jobs import FINISHED, Cancel, Collect, Forget, JobChanged, JobGone, JobSpe
 from .outputs import Announce, Delivered, Grant, Output, Piece, Preview, Want
 from .store import AskStore, StoreStatus
 from .uploads import ChunkHead, Chunks, Codec, Need, Offer, Stored, Withdraw
+from .workers import AskWorkers, Workers, WorkerState, WorkerStatus
 
 __all__ = [
     "FINISHED",
     "Announce",
     "AskStore",
+    "AskWorkers",
     "Cancel",
     "ChunkHead",
     "Chunks",
@@ -49,6 +51,9 @@ __all__ = [
     "Want",
     "Welcome",
     "Withdraw",
+    "WorkerState",
+    "WorkerStatus",
+    "Workers",
 ]
 
 ClientMessage = (
@@ -66,6 +71,7 @@ ClientMessage = (
     | Collect
     | Delivered
     | AskStore
+    | AskWorkers
 )
 NodeMessage = (
     Welcome
@@ -81,5 +87,6 @@ NodeMessage = (
     | Preview
     | Announce
     | StoreStatus
+    | Workers
 )
 Message = ClientMessage | NodeMessage

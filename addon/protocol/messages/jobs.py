@@ -41,6 +41,8 @@ class JobSpec:
     """A newer job of the same client and group supersedes this one; empty: nothing does."""
     created: float
     """Seconds since the epoch on the artist's clock, for people only."""
+    draft: bool = True
+    """Begin with a small picture of few samples, where that costs little."""
 
     def __post_init__(self) -> None:
         check_id(self.job)
@@ -113,6 +115,8 @@ class JobStatus:
     notices: tuple[str, ...]
     blender: str | None
     """Version that renders, "5.2.2"."""
+    device: str
+    """What Cycles renders on, "CPU" or a GPU's name and backend; empty: not known, or another engine."""
     created: float
 
 

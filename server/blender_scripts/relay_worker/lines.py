@@ -9,6 +9,9 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+ALIVE_S = 1.0
+"""Between two signs of life. Blender lets other threads run while it renders; while it opens a file it does not."""
+
 
 class Lines:
     """Commands in, events out; ends this process when the parent is gone."""
@@ -21,6 +24,7 @@ class Lines:
         self._lock = threading.Lock()
         self._commands: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         threading.Thread(target=self._read, name="commands", daemon=True).start()
+        threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
 
     def emit(self, event: str, **fields: object) -> None:
         """Send one event; callable from any thread, and the parent has it when this returns."""
@@ -36,6 +40,12 @@ class Lines:
         """Yield the commands as they come, forever."""
         while True:
             yield json.loads(self._commands.get())
+
+    def _beat(self) -> None:
+        """Say that this process runs, until it does not."""
+        never = threading.Event()
+        while not never.wait(ALIVE_S):
+            self.emit("alive")
 
     def _read(self) -> None:
         """Queue commands; at end of file the parent has died, and Blender, even in the middle of a frame, with it."""

@@ -11,14 +11,17 @@ import bpy
 from bpy.app.handlers import persistent
 
 from . import devices
+from .draft import make_draft, worth_a_draft
 from .failures import Failure
 from .frame import render_frame
 from .lines import Lines
 from .movie import encode, missing_sound, render_pictures
 from .outputs import OWN
+from .persistence import Persistence
 from .preview import make_preview
 from .progress import NOTHING, Progress, parse_stats
 from .scene_file import missing_files, open_scene
+from .warming import warm
 
 PROGRESS_INTERVAL_S = 0.1
 """Between two "progress" events: nobody sees more."""
@@ -32,6 +35,8 @@ class Session:
         self._opened: tuple[str, str | None, str, list[str]] | None = None
         self._encoding: bool | None = None
         self._frame: int | None = None
+        self._drafting = False
+        self._persistence = Persistence()
         self._told = 0.0  # seconds on the monotonic clock; 0: nothing yet of this command
         bpy.app.handlers.render_stats.append(persistent(lambda text, _: self._tell_progress(text)))
         bpy.app.handlers.render_write.append(persistent(lambda scene, _: self._tell_encoded(scene)))
@@ -47,11 +52,14 @@ class Session:
         try:
             match command["command"]:
                 case "open":
-                    self._open(command["path"], command["scene"], command["tree"], command["roots"])
+                    self._open(command["path"], command["scene"], command["tree"], command["roots"], command["gpu"])
                 case "render":
-                    self._render(command["frame"], Path(command["folder"]))
+                    self._render(command["frame"], Path(command["folder"]), command["draft"])
                 case "encode":
                     self._encode(command["frames"], command["pictures"], Path(command["folder"]))
+                case "warm":
+                    warm(command["engine"], command["gpu"])
+                    self._lines.emit("warm", engine=command["engine"])
                 case unknown:
                     raise ValueError(f"no such command: {unknown}")
         except Failure as failure:
@@ -59,10 +67,10 @@ class Session:
         if "folder" in command:  # From here on the parent may do with it as it likes.
             self._lines.emit("closed", frame=self._frame)
 
-    def _open(self, path: str, name: str | None, tree: str, roots: list[str]) -> None:
+    def _open(self, path: str, name: str | None, tree: str, roots: list[str], gpu: str | None) -> None:
         self._opened = self._encoding = None
         scene = open_scene(path, name, tree, roots)
-        device, notice = devices.prepare(scene)
+        device, notice = devices.prepare(scene, gpu)
         self._opened = path, name, tree, roots
         self._lines.emit(
             "opened",
@@ -78,23 +86,40 @@ class Session:
             notices=[text for text in (notice, missing_files(), missing_sound(scene)) if text],
         )
 
-    def _render(self, frame: int, folder: Path) -> None:
-        self._lines.emit("started", frame=frame)
+    def _render(self, frame: int, folder: Path, draft: bool) -> None:
         scene = self._scene(encoding=False)
+        draft_s = self._draft(scene, frame, folder / "draft") if draft and worth_a_draft(scene) else None
+        self._lines.emit("started", frame=frame)
         began = time.monotonic()
-        outputs = render_frame(scene, frame, folder)
+        with self._persistence.frame(scene):
+            outputs = render_frame(scene, frame, folder)
         seconds = time.monotonic() - began
         picture = next((Path(output["path"]) for output in outputs if output["directory"] == OWN), None)
-        self._lines.emit("written", frame=frame, seconds=round(seconds, 4), outputs=outputs)
+        self._lines.emit("written", frame=frame, seconds=round(seconds, 4), draft_s=draft_s, outputs=outputs)
         if picture and (size := make_preview(picture, scene, preview := folder / "preview.jpg")):
             self._lines.emit("preview", frame=frame, path=str(preview), width=size[0], height=size[1])
+
+    def _draft(self, scene: bpy.types.Scene, frame: int, folder: Path) -> float:
+        """Show the frame before it is rendered; return the seconds that this took."""
+        began = time.monotonic()
+        self._persistence.keep(scene)  # What is prepared for the draft is prepared for the frame.
+        folder.mkdir()
+        self._drafting = True
+        try:
+            size = make_draft(scene, frame, folder, preview := folder.with_suffix(".jpg"))
+        finally:
+            self._drafting = False
+        if size is not None:
+            self._lines.emit("preview", frame=frame, path=str(preview), width=size[0], height=size[1])
+        return round(time.monotonic() - began, 4)
 
     def _encode(self, frames: list[int], pictures: list[str], folder: Path) -> None:
         self._lines.emit("started", frame=None)
         scene = self._scene(encoding=True)
         began = time.monotonic()
         outputs = encode(scene, frames, [Path(picture) for picture in pictures], folder)
-        self._lines.emit("written", frame=None, seconds=round(time.monotonic() - began, 4), outputs=outputs)
+        seconds = round(time.monotonic() - began, 4)
+        self._lines.emit("written", frame=None, seconds=seconds, draft_s=None, outputs=outputs)
 
     def _scene(self, encoding: bool) -> bpy.types.Scene:
         """The scene to render; a movie's frames and its encoding each change the file for themselves."""
@@ -112,7 +137,10 @@ class Session:
 
     def _tell_progress(self, text: str) -> None:
         progress = parse_stats(text)
-        if progress.counts and (progress.sample or not self._told):  # Between tiles, too, Cycles says sample 0.
+        if self._drafting or not progress.counts:
+            return
+        self._persistence.sampling()
+        if progress.sample or not self._told:  # Between tiles, too, Cycles says sample 0.
             self._tell(self._frame, progress)
 
     def _tell_encoded(self, scene: bpy.types.Scene) -> None:

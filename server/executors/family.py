@@ -8,11 +8,15 @@ import psutil
 from .watch import Look
 
 
-def look_at(pid: int) -> Look:
-    """Return what they compute and hold. Raises psutil.Error when the process itself is gone."""
-    root = psutil.Process(pid)
+def look_at(pid: int) -> Look | None:
+    """Return what they compute and hold; None when the process itself is gone."""
+    try:
+        root = psutil.Process(pid)
+        family = (root, *root.children(recursive=True))
+    except psutil.NoSuchProcess:
+        return None
     cpu_s, memory = 0.0, 0
-    for process in (root, *root.children(recursive=True)):
+    for process in family:
         with contextlib.suppress(psutil.NoSuchProcess):  # A child that has ended meanwhile.
             times = process.cpu_times()
             cpu_s += times.user + times.system

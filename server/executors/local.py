@@ -7,8 +7,6 @@ import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import psutil
-
 from addon.protocol.messages import WorkerState, WorkerStatus
 
 from ..blenders import Blender
@@ -28,7 +26,7 @@ from .base import (
 )
 from .family import look_at
 from .spares import Kind, Spares
-from .watch import LOOK_S, Limits
+from .watch import LOOK_S, Limits, Look
 from .worker import Gpu, Worker
 from .worker_process import Line
 
@@ -58,7 +56,7 @@ class LocalExecutor(Executor):
         self._gpus: Sequence[Gpu] = ()
         self._spares = Spares(limits, self._idle, self._on_ready)
         self._slots = [_Slot(listener, limits, self._spares) for _ in range(1 if slots is None else slots)]
-        self._looking: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._scout: Worker | None = None
         """A Blender that only tells which GPUs there are, for a node that keeps no spares."""
 
@@ -68,7 +66,7 @@ class LocalExecutor(Executor):
 
     async def start(self, blender: Blender) -> None:
         """Have a first Blender wait, and learn from it which GPUs there are."""
-        self._looking = asyncio.get_running_loop().create_task(self._look())
+        self._watching = asyncio.get_running_loop().create_task(self._watch())
         if not self._slots:
             return
         if self._limits.spares:
@@ -99,16 +97,20 @@ class LocalExecutor(Executor):
         self._slots[slot].end()
 
     async def workers(self) -> list[WorkerStatus]:
-        await self._look_once()
+        for worker, look in await self._looks():
+            worker.watch.memory = look.memory
         now = asyncio.get_running_loop().time()
         of_slots = [slot.status(number, now) for number, slot in enumerate(self._slots)]
         spares = [_status(worker, None, WorkerState.SPARE, now) for worker in self._spares.workers]
         return [status for status in of_slots if status is not None] + spares
 
     async def close(self) -> None:
-        if self._looking is not None:
-            self._looking.cancel()
-        workers = [worker for slot in self._slots if (worker := slot.end()) is not None] + self._spares.close()
+        if self._watching is not None:
+            self._watching.cancel()
+        workers = self._spares.close()
+        for slot in self._slots:
+            slot.end()
+            workers += slot.ending
         if self._scout is not None:
             self._scout.kill()
             workers.append(self._scout)
@@ -148,29 +150,28 @@ class LocalExecutor(Executor):
         self._gpus = worker.gpus
         self._first_ready.set()
 
-    async def _look(self) -> None:
+    async def _watch(self) -> None:
+        """See from time to time whether Blenders hang, have grown too large, or have nothing to do."""
         while True:
             await asyncio.sleep(LOOK_S)
-            await self._look_once()
+            for worker, look in await self._looks():
+                if (reason := worker.watch.look(look, self._limits)) is not None:
+                    self._put_down(worker, reason)
             now = asyncio.get_running_loop().time()
             for slot in self._slots:
                 slot.end_if_idle(now)
             self._spares.tend()
 
-    async def _look_once(self) -> None:
-        """See whether Blenders hang or have grown too large."""
-        in_slots = {slot.worker for slot in self._slots if slot.worker is not None}
-        for worker in [*in_slots, *self._spares.workers]:
-            try:
-                look = await asyncio.to_thread(look_at, worker.pid)
-            except psutil.Error:  # It has just ended; its exit says so.
-                continue
-            if (reason := worker.watch.look(look, self._limits)) is None:
-                continue
-            if worker in in_slots:
-                worker.put_down(reason)
-            else:
-                self._spares.drop(worker)
+    async def _looks(self) -> list[tuple[Worker, Look]]:
+        workers = [slot.worker for slot in self._slots if slot.worker is not None] + self._spares.workers
+        looks = await asyncio.to_thread(lambda: [look_at(worker.pid) for worker in workers])
+        return [(worker, look) for worker, look in zip(workers, looks, strict=True) if look is not None]
+
+    def _put_down(self, worker: Worker, reason: str) -> None:
+        if worker in self._spares.workers:
+            self._spares.drop(worker)
+        else:
+            worker.put_down(reason)
 
 
 class _Slot:
@@ -184,7 +185,7 @@ class _Slot:
         self._limits = limits
         self._spares = spares
         self._assignment: Assignment | None = None
-        self._ending: list[Worker] = []
+        self.ending: list[Worker] = []
         """Blenders that were this slot's and have not ended yet."""
         self._idle_since = 0.0
         self._on_event: dict[str, Callable[[Worker, Line], None]] = {
@@ -214,16 +215,15 @@ class _Slot:
         else:
             self.worker.open(assignment)
 
-    def end(self) -> Worker | None:
-        """Kill the Blender; returns it, so that its end can be waited for."""
+    def end(self) -> None:
+        """Kill the Blender, if there is one."""
         worker, assignment = self.worker, self._assignment
         self.worker = self._assignment = None
         if worker is not None:
-            self._ending.append(worker)
+            self.ending.append(worker)
             worker.kill()
         if assignment is not None and not self._is_unfinished(assignment):
             self._listener(assignment, AttemptClosed())
-        return worker
 
     def end_if_idle(self, now: float) -> None:
         """End a Blender that has had nothing to do for long."""
@@ -287,7 +287,7 @@ class _Slot:
                 "Blender %d is replaced after %d frames, %d MB", worker.pid, worker.frames, worker.watch.memory >> 20
             )
             worker.retire()  # After what is left to do: the preview of this frame.
-            self._ending.append(worker)
+            self.ending.append(worker)
             self.worker = None
         self._finish(Written(float(line["seconds"]), line["draft_s"], files))
 
@@ -301,18 +301,17 @@ class _Slot:
         self._finish(TaskFailed(str(line["reason"]), bool(line.get("fatal"))))
 
     def _on_exit(self, worker: Worker) -> None:
-        unfinished, worker.unfinished = worker.unfinished, []
         if worker is self.worker:  # Else it was killed or retired.
             log.warning("a Blender ended by itself")
             self.worker = None
+            self.ending.append(worker)
             self._finish(BlenderDied(worker.last_words))
-        else:
-            self._ending.remove(worker)
-        for assignment in unfinished:
+        self.ending.remove(worker)
+        for assignment in worker.unfinished:
             self._listener(assignment, AttemptClosed())
 
     def _is_unfinished(self, assignment: Assignment) -> bool:
-        workers = [*self._ending, *([self.worker] if self.worker else [])]
+        workers = [*self.ending, *([self.worker] if self.worker else [])]
         return any(assignment in worker.unfinished for worker in workers)
 
     def _tell(self, event: Event) -> None:

@@ -55,6 +55,8 @@ class Spares:
         self._used: dict[Kind, float] = {}
         self._engines: dict[Blender, set[str]] = {}
         self._waiting: dict[Kind, Worker] = {}
+        self._ending: list[Worker] = []
+        """Were ended by us, and are not gone yet."""
         self._broken: set[Kind] = set()
         """Ended by themselves: not started again until a slot has had use of that kind."""
         self._refill: asyncio.TimerHandle | None = None
@@ -91,7 +93,7 @@ class Spares:
         enough = psutil.virtual_memory().available > LOW_MEMORY * psutil.virtual_memory().total
         kinds = wanted(self._used, now, self._limits) if enough else []
         for kind in [kind for kind in self._waiting if kind not in kinds]:
-            self._waiting.pop(kind).kill()
+            self._end(kind)
         for kind in kinds:
             if kind not in self._waiting and kind not in self._broken:
                 self._start(kind)
@@ -104,22 +106,20 @@ class Spares:
         """There will be no use of this kind any more."""
         self._used.pop(kind, None)
         if kind in self._waiting:
-            self._waiting.pop(kind).kill()
+            self._end(kind)
 
     def drop(self, worker: Worker) -> None:
         """End a spare that is of no use any more; in time another takes its place."""
         for kind in [kind for kind, waiting in self._waiting.items() if waiting is worker]:
-            del self._waiting[kind]
-        worker.kill()
+            self._end(kind)
 
     def close(self) -> list[Worker]:
         """End all; returns them, so that their end can be waited for."""
         if self._refill is not None:
             self._refill.cancel()
-        workers, self._waiting = self.workers, {}
-        for worker in workers:
-            worker.kill()
-        return workers
+        for kind in list(self._waiting):
+            self._end(kind)
+        return list(self._ending)
 
     def _plan_refill(self, delay_s: float) -> None:
         if self._refill is not None:
@@ -137,8 +137,15 @@ class Spares:
         worker.on_line = lambda line: self._on_ready(worker) if line["event"] == "ready" else None
         worker.on_exit = lambda: self._on_exit(kind, worker)
 
+    def _end(self, kind: Kind) -> None:
+        worker = self._waiting.pop(kind)
+        self._ending.append(worker)
+        worker.kill()
+
     def _on_exit(self, kind: Kind, worker: Worker) -> None:
-        if self._waiting.get(kind) is worker:  # Else it was ended by us.
+        if worker in self._ending:
+            self._ending.remove(worker)
+        else:
             log.warning("a spare Blender %s ended by itself: %s", kind.blender.name, worker.last_words[-300:])
             del self._waiting[kind]
             self._broken.add(kind)

@@ -9,7 +9,6 @@ import pytest
 
 from server.blenders import Blender
 from server.executors.base import (
-    Assignment,
     AttemptClosed,
     BlenderDied,
     Event,
@@ -21,29 +20,8 @@ from server.executors.base import (
 from server.executors.local import LocalExecutor
 from server.executors.watch import Limits
 from server.executors.worker_process import kill_tree
-from server.jobs import Task
-from tests.system.harness import PATIENCE_S, Scene
-
-
-class Listener:
-    """Keeps what it hears, by assignment."""
-
-    def __init__(self) -> None:
-        self._heard: dict[int, list[Event]] = {}
-        self._news = asyncio.Event()
-
-    def __call__(self, assignment: Assignment, event: Event) -> None:
-        self._heard.setdefault(assignment.task.position, []).append(event)
-        self._news.set()
-
-    def heard_of(self, assignment: Assignment) -> list[type[Event]]:
-        return [type(event) for event in self._heard.get(assignment.task.position, []) if type(event) is not Progressed]
-
-    async def until(self, assignment: Assignment, kind: type[Event]) -> None:
-        async with asyncio.timeout(PATIENCE_S):
-            while not any(isinstance(event, kind) for event in self._heard.get(assignment.task.position, [])):
-                self._news.clear()
-                await self._news.wait()
+from tests.system.executor_kit import Listener, assignment, run
+from tests.system.harness import Scene
 
 
 def kill(executor: LocalExecutor) -> None:
@@ -82,17 +60,11 @@ def test_an_attempt_is_closed_once_however_its_blender_ends(
 ) -> None:  # fmt: skip
     blend = scene(SAMPLES="4096") if moment is Progressed else scene()
 
-    def assignment(position: int, file: Path) -> Assignment:
-        folder = tmp_path / str(position)
-        folder.mkdir()
-        task = Task("1" * 32, position, 1)
-        return Assignment(task, any_blender, file, tmp_path, ("/",), None, folder, tmp_path / "log")
-
     async def use() -> None:
         # GIVEN a slot whose Blender has come so far with a frame
         listener = Listener()
         executor = LocalExecutor(1, Limits(1 << 40, spares=0), listener)
-        first, second = assignment(0, blend), assignment(1, scene())
+        first, second = assignment(tmp_path, any_blender, blend), assignment(tmp_path, any_blender, scene(), 1)
         executor.run(0, first)
         if moment is not None:
             await listener.until(first, moment)
@@ -108,5 +80,4 @@ def test_an_attempt_is_closed_once_however_its_blender_ends(
         assert listener.heard_of(first) == heard
         assert listener.heard_of(second) == [Opened, Written, PreviewMade, AttemptClosed]
 
-    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-        runner.run(use())
+    run(use())

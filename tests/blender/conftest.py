@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from server.blenders import WHEEL, Blender
+from tests.blender.looks import MEAN, Looks
 
 HERE = Path(__file__).parent
 WORKER = HERE.parents[1] / "server" / "blender_scripts" / "worker.py"
@@ -146,3 +147,13 @@ def plain_render(
         return folder
 
     return render
+
+
+@pytest.fixture
+def looks(blender: Blender, run_in_blender: RunInBlender) -> Looks:
+    def look(pictures: list[Path]) -> list[Any]:
+        printed = run_in_blender(blender, MEAN, PICTURES=json.dumps([str(path) for path in pictures])).stdout
+        means: list[Any] = json.loads(printed.split("MEANS ")[1].splitlines()[0])
+        return means
+
+    return look

@@ -123,6 +123,16 @@ def compositor(scene: Any) -> None:
 
 
 @builder
+def worth_a_draft(scene: Any) -> None:
+    """Enough pixels and samples for a draft, with a compositor and a File Output node."""
+    cycles(scene)
+    scene.cycles.samples = 34
+    scene.render.resolution_x, scene.render.resolution_y = 400, 300
+    tree = composite(scene)
+    file_output(tree, tree.nodes["Render Layers"].outputs["Image"], "//passes/", "beauty", "PNG")
+
+
+@builder
 def compositor_only(scene: Any) -> None:
     """A compositor that changes the picture."""
     composite(scene, "CompositorNodeInvert")

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A worker's frames are Blender's frames: the same files, under the same names, to the last byte."""
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.blender.written import delivered, files_below
 
 SCENES = {
     "cycles_png": "//out/",
@@ -29,26 +30,6 @@ SCENES = {
     "name_template": "//out/",
 }
 """Scenes of make_scenes.py, and the directory of their own output."""
-
-
-def timeless(path: Path) -> bytes:
-    """The file without the times that Cycles notes in it, and the checksums over these."""
-    data = path.read_bytes()
-    data = re.sub(rb"....tEXtcycles\..*?_time\0.{8}....", b"", data, flags=re.DOTALL)
-    return re.sub(rb"\d\d:\d\d\.\d\d", b"00:00.00", data)
-
-
-def files_below(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): timeless(path) for path in folder.rglob("*") if path.is_file()}
-
-
-def delivered(outputs: list[dict[str, str]], own: str) -> dict[str, bytes]:
-    """What lies beside the artist's .blend once every output is where the scene wants it."""
-    files = {}
-    for output in outputs:
-        directory = (output["directory"] or own).removeprefix("//")
-        files[f"{directory.rstrip('/')}/{output['name']}"] = timeless(Path(output["path"]))
-    return files
 
 
 @pytest.mark.parametrize("name", SCENES)

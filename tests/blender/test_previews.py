@@ -1,33 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The small JPEG after each frame looks like the frame."""
 
-import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-MEAN = """
-import json, os, bpy
-means = []
-for path in json.loads(os.environ["PICTURES"]):
-    image = bpy.data.images.load(path)
-    pixels = image.pixels[:]
-    means.append([list(image.size), [sum(pixels[channel::4]) / len(pixels[channel::4]) for channel in range(3)]])
-print("MEANS", json.dumps(means))
-"""
-"""Size and mean colour of pictures."""
-
-
-@pytest.fixture
-def looks(blender: Any, run_in_blender: Callable[..., Any]) -> Callable[[list[Path]], list[Any]]:
-    def look(pictures: list[Path]) -> list[Any]:
-        printed = run_in_blender(blender, MEAN, PICTURES=json.dumps([str(path) for path in pictures])).stdout
-        means: list[Any] = json.loads(printed.split("MEANS ")[1].splitlines()[0])
-        return means
-
-    return look
 
 
 def test_previews_look_like_their_frames(worker: Any, scenes: Path, tmp_path: Path, looks: Any) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from server.blenders import Blender
 from server.pictures import verify
-from tests.blender.test_frames import SCENES, files_below
+from tests.blender.test_frames import SCENES
+from tests.blender.written import files_below
 from tests.system.harness import ClientProcess, NodeProcess
 
 Render = Callable[..., Path]

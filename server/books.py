@@ -9,11 +9,13 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+from addon.protocol.frame_range import parse_frames
 from addon.protocol.messages import JobState, Refusal
 
 from . import disk
 from .attempts import OpenAttempts
 from .errors import RequestRefused
+from .forecast import Costs
 from .job_folders import JobFolders
 from .job_store import JobStore, NewOutput
 from .jobs import Job, Running, Task, TaskState
@@ -50,6 +52,9 @@ class Books:
         self.attempts = OpenAttempts()
         self._folders = folders
         self._jobs = {job.id: job for job in store.load()}
+        for job in self._jobs.values():
+            if not job.finished:
+                self._begin_costs(job)
 
     def __contains__(self, job: str) -> bool:
         return job in self._jobs
@@ -79,6 +84,7 @@ class Books:
             raise disk.full(self._folders.job_folder(job.id).parent, RESERVE_BYTES)
         job.frames[TaskState.PENDING] = len(frames)
         self.store.add(job, frames)
+        self._begin_costs(job)
         self._jobs[job.id] = job
         self.audience.job_changed(job)
 
@@ -94,6 +100,7 @@ class Books:
         """Make what has failed pending again."""
         self.store.retry_failed(job.id)
         self.store.refresh(job)
+        self._begin_costs(job)
         self.move(job, JobState.QUEUED)
 
     def drop(self, job: Job) -> None:
@@ -110,7 +117,9 @@ class Books:
         """A Blender has the task."""
         self._count(job, task, TaskState.PENDING, TaskState.RENDERING)
         self.store.set_task(task, TaskState.RENDERING)
-        job.running[task.position] = Running(task, time.monotonic())
+        running = job.running[task.position] = Running(task, time.monotonic())
+        if task.frame is not None and job.costs is not None and job.costs.known:
+            running.expect(job.costs.expect(task.frame, job.shape))
         state = JobState.RENDERING if task.frame is not None else JobState.ENCODING
         if job.state != state:
             self.move(job, state)
@@ -125,13 +134,18 @@ class Books:
         """The task is given up."""
         self._count(job, task, TaskState.RENDERING, TaskState.FAILED)
         self.store.set_task(task, TaskState.FAILED, reason)
+        if task.frame is not None and job.costs is not None:
+            job.costs.give_up(task.frame)
         self.settle(job)
 
     def finish(self, job: Job, task: Task, seconds: float, outputs: Sequence[NewOutput]) -> None:
         """The task is done, and its results lie among the job's outputs."""
-        job.running.pop(task.position, None)
-        self.store.finish(task, seconds, outputs)
-        self.store.refresh(job)
+        self._count(job, task, self.store.finish(task, seconds, outputs), TaskState.DONE)
+        job.undelivered = self.store.undelivered(job.id)
+        if task.frame is not None:
+            job.seconds += seconds
+            if job.costs is not None:
+                job.costs.add(task.frame, seconds)
         self.settle(job)
         self.audience.outputs_ready(job)
 
@@ -163,6 +177,20 @@ class Books:
             self.move(job, JobState.FAILED, text)
         elif job.movie in (None, TaskState.DONE):
             self.move(job, JobState.DONE)
+
+    def _begin_costs(self, job: Job) -> None:
+        """Be ready to learn what frames cost, from those on that are done, and from an earlier save."""
+        job.costs = Costs(parse_frames(job.spec.frames))
+        for frame, seconds in self.store.costs(job.id):
+            if seconds is None:
+                job.costs.give_up(frame)
+            else:
+                job.costs.add(frame, seconds)
+        for earlier in reversed(self._jobs.values()):
+            same = job.spec.group and (earlier.owner, earlier.spec.group) == (job.owner, job.spec.group)
+            if same and earlier is not job and earlier.costs is not None and earlier.costs.known:
+                job.shape = earlier.costs
+                return
 
     # Disk
 

@@ -56,6 +56,9 @@ from .uploads import Upload, Uploads
 
 log = logging.getLogger(__name__)
 
+STEADY_S = 0.5
+"""A job in which a frame is rendered has news at least this often, though Blender say nothing for a minute."""
+
 NEWS_S = 0.1
 """A job's news go out at most this often: a sidebar is redrawn no faster, and a night of frames costs no bandwidth."""
 
@@ -90,6 +93,8 @@ class Handlers:
         self._background = Background()
         self._changed: dict[str, Job] = {}
         self._news_timer: asyncio.Handle | None = None
+        self._rendering: dict[str, Job] = {}
+        self._steady_timer: asyncio.Handle | None = None
 
     # Called by the endpoint
 
@@ -122,8 +127,9 @@ class Handlers:
 
     async def close(self) -> None:
         """Let go of what is under way."""
-        if self._news_timer is not None:
-            self._news_timer.cancel()
+        for timer in (self._news_timer, self._steady_timer):
+            if timer is not None:
+                timer.cancel()
         await self._background.close()
 
     # Uploads
@@ -292,9 +298,25 @@ class Handlers:
         """Send what changed, and go on collecting for a moment; news after a quiet time go out at once."""
         changed, self._changed = self._changed, {}
         for job in changed.values():
+            self._keep_steady(job)
             for session in self._audience(job):
                 self._send_status(session, job)
         self._news_timer = asyncio.get_running_loop().call_later(NEWS_S, self._send_news) if changed else None
+
+    def _keep_steady(self, job: Job) -> None:
+        """As long as a frame of it is rendered, tell of the job from time to time."""
+        if job.running:
+            self._rendering[job.id] = job
+        else:
+            self._rendering.pop(job.id, None)
+        if self._rendering and self._steady_timer is None:
+            self._steady_timer = asyncio.get_running_loop().call_later(STEADY_S, self._tell_steadily)
+
+    def _tell_steadily(self) -> None:
+        self._steady_timer = None
+        rendering, self._rendering = self._rendering, {}
+        for job in rendering.values():
+            self.job_changed(job)
 
     def _audience(self, job: Job) -> list[Session]:
         return [session for session in self.endpoint.sessions() if _may_see(session, job)]

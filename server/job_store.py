@@ -205,10 +205,16 @@ class JobStore:
 
     # Outputs
 
-    def finish(self, task: Task, seconds: float, outputs: Iterable[NewOutput]) -> None:
-        """Store that a task is done, together with what it wrote; replaces outputs of an earlier attempt."""
+    def finish(self, task: Task, seconds: float, outputs: Iterable[NewOutput]) -> TaskState:
+        """Store that a task is done, together with what it wrote; replaces outputs of an earlier attempt.
+
+        Returns the task's state before.
+        """
         rows = [(task.job, task.position, task.frame, *_columns(output)) for output in outputs]
         with self._transaction():
+            before = self._db.execute(
+                "SELECT state FROM tasks WHERE job=? AND position=?", (task.job, task.position)
+            ).fetchone()
             self._db.execute("DELETE FROM outputs WHERE job=? AND position=?", (task.job, task.position))
             self._db.executemany(
                 "INSERT INTO outputs (job, position, frame, directory, name, size, digest, stored, kind)"
@@ -219,6 +225,16 @@ class JobStore:
                 "UPDATE tasks SET state='done', seconds=?, reason=NULL WHERE job=? AND position=?",
                 (seconds, task.job, task.position),
             )
+        return TaskState(before[0])
+
+    def costs(self, job: str) -> list[tuple[int, float | None]]:
+        """Return the frames that are done with their seconds, and those that have failed with None."""
+        rows = self._db.execute(
+            "SELECT frame, CASE state WHEN 'done' THEN seconds END FROM tasks"
+            " WHERE job=? AND state IN ('done', 'failed') AND frame IS NOT NULL ORDER BY position",
+            (job,),
+        )
+        return [(int(frame), seconds) for frame, seconds in rows]
 
     def waiting_outputs(self, job: str, after: int, limit: int) -> list[Output]:
         """Return up to `limit` results with a number above `after` that the artist has not acknowledged."""

@@ -2,12 +2,14 @@
 """What a job is and which steps it may take. Pure: no clocks, no disk."""
 
 import enum
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 
 from addon.protocol.messages import FINISHED, JobSpec, JobState
 
 from .errors import IllegalTransition
+from .forecast import Costs
 
 MAX_ATTEMPTS = 3
 """Blenders that one frame may take down before it counts as failed; Flamenco, too, gives a task three."""
@@ -56,24 +58,68 @@ class Task:
 
 @dataclass(slots=True)
 class Running:
-    """How far a task in a Blender has come."""
+    """How far a task in a Blender has come: what Blender said last, and what follows from that since.
+
+    All times are seconds on the caller's monotonic clock.
+    """
 
     task: Task
     started: float
-    """Seconds on the caller's monotonic clock."""
     sample: int | None = None
     samples: int | None = None
     tile: int | None = None
     tiles: int | None = None
-    remaining_s: float | None = None
+    _told: float | None = None
+    """When it was said last how far the task is."""
+    _done: float = 0.0
+    """Part of it that was done then, 0 to 1."""
+    _left_s: float | None = None
+    """How long the rest takes, from then."""
 
-    def fraction(self) -> float:
-        """Part of the task that is done, 0 to 1."""
+    def expect(self, seconds: float) -> None:
+        """Until Blender says something, go by what such a frame costs."""
+        if self._told is None:
+            self._left_s = seconds
+
+    def report(self, now: float, remaining_s: float | None) -> None:
+        """Take in what Blender said, in `sample` to `tiles` and in its own estimate of the rest."""
+        self._done = max(self._reported(), self.fraction(now))
+        self._told = now
+        self._left_s = remaining_s
+        if remaining_s is None and (reported := self._reported()) > 0:
+            self._left_s = (now - self.started) * (1 - reported) / reported
+
+    def fraction(self, now: float) -> float:
+        """Part of the task that is done, 0 to 1: it grows with every second, and is 1 only when Blender says so."""
+        if not self._left_s:
+            return self._done
+        passed = (now - (self.started if self._told is None else self._told)) / self._left_s
+        return self._done + (1 - self._done) * _eased(passed)
+
+    def left_s(self, now: float) -> float | None:
+        """Seconds until it is done, or None while nothing is known."""
+        if self._left_s is None:
+            return None
+        return max(0.0, (self.started if self._told is None else self._told) + self._left_s - now)
+
+    def _reported(self) -> float:
         if self.tile is not None and self.tiles:
             return min(1.0, self.tile / self.tiles)
         if self.sample is not None and self.samples:
             return min(1.0, self.sample / self.samples)
         return 0.0
+
+
+STEADY = 0.8
+"""So far a task goes at the pace that was expected; what takes longer than expected goes on ever more slowly."""
+
+
+def _eased(passed: float) -> float:
+    """Part that is shown for `passed` times the expected time: the same up to STEADY, and 1 only after all time."""
+    if passed <= STEADY:
+        return max(0.0, passed)
+    rest = 1 - STEADY
+    return 1 - rest * math.exp(-(passed - STEADY) / rest)
 
 
 @dataclass(slots=True)
@@ -101,6 +147,10 @@ class Job:
     """Frame and JPEG of the newest small picture; not kept over a restart."""
     running: dict[int, Running] = field(default_factory=dict)
     """By position."""
+    costs: Costs | None = None
+    """Of the frames that are done; None for a job that was finished when the node started."""
+    shape: Costs | None = None
+    """Of an earlier save of the same file."""
 
     @property
     def id(self) -> str:

@@ -7,6 +7,7 @@ Nothing here knows of sockets. All methods run on the server's loop; what reads 
 import asyncio
 import dataclasses
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -294,7 +295,7 @@ class Node:
         if running is not None:
             running.sample, running.samples = event.sample, event.samples
             running.tile, running.tiles = event.tile, event.tiles
-            running.remaining_s = event.remaining_s
+            running.report(time.monotonic(), event.remaining_s)
             self.books.audience.job_changed(job)
 
     def _on_preview(self, job: Job, task: Task, path: Path) -> None:

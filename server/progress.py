@@ -19,7 +19,7 @@ def status_of(job: Job, now: float) -> JobStatus:
         done=job.frames[TaskState.DONE],
         failed=job.frames[TaskState.FAILED],
         undelivered=job.undelivered,
-        fraction=fraction_of(job),
+        fraction=fraction_of(job, now),
         eta_s=eta_of(job, now),
         frame=shown.task.frame if shown else None,
         sample=shown.sample if shown else None,
@@ -34,39 +34,40 @@ def status_of(job: Job, now: float) -> JobStatus:
     )
 
 
-def fraction_of(job: Job) -> float:
+def fraction_of(job: Job, now: float) -> float:
     """Part of the job's frames that is rendered, 0 to 1, unfinished frames in proportion."""
     if job.state == JobState.DONE:
         return 1.0
-    parts = sum(running.fraction() for running in job.running.values() if running.task.frame is not None)
+    parts = sum(running.fraction(now) for running in job.running.values() if running.task.frame is not None)
     return min(1.0, (job.frames[TaskState.DONE] + parts) / job.total)
 
 
 def eta_of(job: Job, now: float) -> float | None:
     """Seconds until the last frame, or None while nothing is known.
 
-    Finished frames give the cost of one; until there is one, the running frame's own estimate does, or its share.
+    Finished frames say what others cost; until there is one, what Blender says of the running ones does.
     """
-    if job.finished or not job.running:
+    if job.finished or not job.running or job.costs is None:
         return None
-    cost = _seconds_per_frame(job, now)
-    if cost is None:
-        return None
-    left = sum(max(0.0, cost - (now - running.started)) for running in job.running.values())
-    return (left + job.frames[TaskState.PENDING] * cost) / len(job.running)
+    running = [each for each in job.running.values() if each.task.frame is not None]
+    left = [each.left_s(now) for each in running]
+    if job.costs.known:
+        of_all = job.costs.left(job.shape)  # The running ones are not done: these count with what they lack.
+        begun = [job.costs.expect(_frame(each), job.shape) for each in running]
+        lacking = [max(0.0, cost - (now - each.started)) for cost, each in zip(begun, running, strict=True)]
+        rest = of_all - sum(begun)
+        lacking = [known if known is not None else guess for known, guess in zip(left, lacking, strict=True)]
+    else:
+        known = [seconds for seconds in left if seconds is not None]
+        if not known:
+            return None
+        elapsed = [now - each.started for each in running if each.left_s(now) is not None]
+        mean = (sum(elapsed) + sum(known)) / len(known)
+        lacking = known + [mean] * (len(running) - len(known))
+        rest = job.frames[TaskState.PENDING] * mean
+    return (max(0.0, rest) + sum(lacking)) / len(job.running)
 
 
-def _seconds_per_frame(job: Job, now: float) -> float | None:
-    done = job.frames[TaskState.DONE]
-    if done:
-        return job.seconds / done
-    estimates = [estimate for running in job.running.values() if (estimate := _estimate(running, now)) is not None]
-    return sum(estimates) / len(estimates) if estimates else None
-
-
-def _estimate(running: Running, now: float) -> float | None:
-    elapsed = now - running.started
-    if running.remaining_s is not None:
-        return elapsed + running.remaining_s
-    fraction = running.fraction()
-    return elapsed / fraction if fraction > 0 else None
+def _frame(running: Running) -> int:
+    assert running.task.frame is not None
+    return running.task.frame

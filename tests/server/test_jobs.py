@@ -10,6 +10,7 @@ import pytest
 
 from addon.protocol.messages import FINISHED, JobSpec, JobState
 from server.errors import IllegalTransition, StoreTooNew
+from server.forecast import Costs
 from server.job_store import PICTURE, RESULT, JobStore, NewOutput
 from server.jobs import TRANSITIONS, Job, Running, Task, TaskState
 from server.progress import eta_of, fraction_of, status_of
@@ -52,14 +53,17 @@ def test_only_the_tables_steps_can_be_taken() -> None:
 def test_a_running_frame_counts_in_part() -> None:
     job = job_of()
     job.frames = Counter({TaskState.DONE: 1, TaskState.RENDERING: 1, TaskState.PENDING: 2})
-    job.running[1] = Running(Task(job.id, 1, 2), started=0.0, sample=64, samples=128)
-    assert fraction_of(job) == pytest.approx(1.5 / 4)
+    running = job.running[1] = Running(Task(job.id, 1, 2), started=0.0, sample=64, samples=128)
+    running.report(now=10.0, remaining_s=None)
+    assert fraction_of(job, now=10.0) == pytest.approx(1.5 / 4)
 
 
 def test_the_time_left_follows_from_the_frames_that_are_done() -> None:
     job = job_of()
     job.frames = Counter({TaskState.DONE: 2, TaskState.RENDERING: 1, TaskState.PENDING: 1})
-    job.seconds = 20.0
+    job.costs = Costs([1, 2, 3, 4])
+    job.costs.add(1, 10.0)
+    job.costs.add(2, 10.0)
     job.running[2] = Running(Task(job.id, 2, 3), started=100.0)
     assert eta_of(job, now=104.0) == pytest.approx(6.0 + 10.0)
     assert eta_of(job, now=150.0) == pytest.approx(10.0)
@@ -68,12 +72,15 @@ def test_the_time_left_follows_from_the_frames_that_are_done() -> None:
 def test_before_the_first_frame_is_done_its_own_estimate_counts() -> None:
     job = job_of()
     job.frames = Counter({TaskState.RENDERING: 1, TaskState.PENDING: 3})
+    job.costs = Costs([1, 2, 3, 4])
     running = job.running[0] = Running(Task(job.id, 0, 1), started=0.0)
     assert eta_of(job, now=5.0) is None
     running.sample, running.samples = 25, 100
+    running.report(now=5.0, remaining_s=None)
     assert eta_of(job, now=5.0) == pytest.approx(15.0 + 3 * 20.0)
-    running.remaining_s = 5.0
+    running.report(now=5.0, remaining_s=5.0)
     assert eta_of(job, now=5.0) == pytest.approx(5.0 + 3 * 10.0)
+    assert eta_of(job, now=8.0) == pytest.approx(2.0 + 3 * 10.0)
 
 
 def test_a_job_is_found_again_after_a_restart(store: JobStore, tmp_path: Path) -> None:

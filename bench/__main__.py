@@ -15,16 +15,17 @@ import rich.console
 import rich.table
 
 from . import main as main_job
-from . import readme, transfer
+from . import readme, render, transfer
 from .measures import Measure, report
 
 BENCHES: dict[str, Callable[[argparse.Namespace], Iterable[Measure]]] = {
     "main": lambda options: main_job.run(options.rounds),
+    "render": lambda options: render.run(options.rounds, options.only),
     "transfer": lambda options: transfer.run(options.rounds, options.only, quick=options.quick, huge=options.huge),
 }
 """Each takes the command line's options and yields its measures as they are done."""
 
-SUMMARIES = {"main": main_job, "transfer": transfer}
+SUMMARIES = {"main": main_job, "render": render, "transfer": transfer}
 
 VERDICTS = {True: "yes", False: "NO", None: ""}
 
@@ -58,7 +59,10 @@ def _parse() -> argparse.Namespace:
         action="store_true",
         help="keep the result, with date and machine, in bench/results; of main, have README.md quote it",
     )
-    only = "transfer: only these parts (links, sessions, throughput, window, memory) or Blenders (4.3)"
+    only = (
+        "only these parts (transfer: links, sessions, throughput, window, memory; render: first, animations, takeover, "
+        "draft, server) or Blenders (4.3)"
+    )
     parser.add_argument("--only", nargs="+", default=[], metavar="WORD", help=only)
     parser.add_argument("--quick", action="store_true", help="transfer: everything small, to see whether it runs")
     parser.add_argument("--huge", action="store_true", help="transfer: also what takes files of 6 GB")

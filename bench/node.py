@@ -14,7 +14,7 @@ from tests.system.harness import ClientProcess, Line, NodeProcess
 def fresh_node(blender: Blender, folder: Path) -> Iterator[NodeProcess]:
     """A node with nothing warm; `folder` must be new."""
     folder.mkdir(parents=True)
-    node = NodeProcess(folder / "node", blender)
+    node = NodeProcess(folder / "node", blender, "--spares=2")  # The tests' nodes keep none.
     try:
         yield node
     finally:
@@ -25,14 +25,14 @@ class Artist:
     """A client as Blender starts it, and a clock."""
 
     def __init__(self, client: ClientProcess, blender: Blender) -> None:
-        self._client = client
+        self.client = client
         self._blender = blender
 
     def thumbnail(self, blend: Path, folder: Path) -> float:
         """Hand a saved file over; return the seconds until its thumbnail is there. Returns when all of it is done."""
         began = time.perf_counter()
-        job = self._client.render(blend, folder, trigger="save")
-        self._client.until(lambda line: line["event"] == "thumbnail" and line["job"] == job)
+        job = self.client.render(blend, folder, trigger="save")
+        self.client.until(lambda line: line["event"] == "thumbnail" and line["job"] == job)
         seconds = time.perf_counter() - began
         self._finish(job)
         return seconds
@@ -40,17 +40,17 @@ class Artist:
     def frames(self, blend: Path, folder: Path, frames: str, count: int) -> float:
         """Have frames rendered; return the seconds until the last one lies in the folder."""
         began = time.perf_counter()
-        job = self._client.render(blend, folder, frames)
+        job = self.client.render(blend, folder, frames)
         for _ in range(count):
-            self._client.until(lambda line: line["event"] == "delivered" and line["job"] == job)
+            self.client.until(lambda line: line["event"] == "delivered" and line["job"] == job)
         seconds = time.perf_counter() - began
         assert len(list(folder.iterdir())) == count
         self._finish(job)
         return seconds
 
     def _finish(self, job: str) -> None:
-        seen = (line for line in self._client.seen if _ended(line, job))
-        done = next(seen, None) or self._client.until(lambda line: _ended(line, job))
+        seen = (line for line in self.client.seen if _ended(line, job))
+        done = next(seen, None) or self.client.until(lambda line: _ended(line, job))
         assert done["state"] == "done", done["text"]
         assert done["blender"] == self._blender.name, f"rendered by Blender {done['blender']}, not {self._blender.name}"
 

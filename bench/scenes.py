@@ -33,6 +33,30 @@ for number, path in enumerate(PATHS):
     bpy.ops.wm.save_as_mainfile(filepath=path, copy=True)
 """
 
+_LANDSCAPE = """
+import bpy
+import numpy as np
+for number in range(4):
+    bpy.ops.mesh.primitive_grid_add(x_subdivisions=500, y_subdivisions=500, size=6, location=(0, 0, number * 0.3 - 1))
+    land, random = bpy.context.object, np.random.default_rng(number)
+    places = np.empty(len(land.data.vertices) * 3, np.float32)
+    land.data.vertices.foreach_get("co", places)
+    places[2::3] += random.random(len(places) // 3) * 0.05
+    land.data.vertices.foreach_set("co", places)
+    image = bpy.data.images.new("ground", 2048, 2048)
+    image.pixels.foreach_set(random.random(2048 * 2048 * 4, dtype=np.float32))
+    image.pack()
+    material = bpy.data.materials.new("ground")
+    material.use_nodes = True
+    nodes = material.node_tree.nodes
+    texture = nodes.new("ShaderNodeTexImage")
+    texture.image = image
+    shader = next(node for node in nodes if node.type == "BSDF_PRINCIPLED")
+    material.node_tree.links.new(texture.outputs[0], shader.inputs[0])
+    land.data.materials.append(material)
+"""
+"""Before the cube's own code."""
+
 
 def default_cubes(blender: Blender, folder: Path, count: int) -> list[Path]:
     """Blender's own cube, 64x64, one sample; each file a little different, as after another change."""
@@ -48,6 +72,22 @@ def animation(blender: Blender, folder: Path, frames: int) -> Path:
     return path
 
 
+def animations(
+    blender: Blender, folder: Path, count: int, size: tuple[int, int], samples: int, frames: int
+) -> list[Path]:
+    """The cube turning, several files that differ a little."""
+    paths = [folder / f"turning_{number}.blend" for number in range(count)]
+    _make(blender, paths, SIZE=size, SAMPLES=samples, FRAMES=frames, BULK=0)
+    return paths
+
+
+def landscapes(blender: Blender, folder: Path, count: int, frames: int) -> list[Path]:
+    """A million vertices in four meshes, a picture of 2048x2048 on each, and the cube turning before them; 640x360."""
+    paths = [folder / f"landscape_{number}.blend" for number in range(count)]
+    _make(blender, paths, code=_LANDSCAPE + _DEFAULT_CUBE, SIZE=(640, 360), SAMPLES=8, FRAMES=frames, BULK=0)
+    return paths
+
+
 def heavy_shot(blender: Blender, folder: Path) -> Path:
     """The cube in a file of 200 MB that no compression makes smaller."""
     path = folder / "heavy.blend"
@@ -55,9 +95,9 @@ def heavy_shot(blender: Blender, folder: Path) -> Path:
     return path
 
 
-def _make(blender: Blender, paths: list[Path], **constants: object) -> None:
+def _make(blender: Blender, paths: list[Path], code: str = _DEFAULT_CUBE, **constants: object) -> None:
     paths[0].parent.mkdir(parents=True, exist_ok=True)
     header = "".join(f"{name} = {value!r}\n" for name, value in constants.items())
-    code = f"{header}PATHS = {[os.fspath(path) for path in paths]!r}\n{_DEFAULT_CUBE}"
-    command = [blender.source, "-b", "--factory-startup", "--python-exit-code", "1", "--python-expr", code]
+    whole = f"{header}PATHS = {[os.fspath(path) for path in paths]!r}\n{code}"
+    command = [blender.source, "-b", "--factory-startup", "--python-exit-code", "1", "--python-expr", whole]
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)

@@ -117,7 +117,7 @@ class JobStore:
     # Jobs
 
     def add(self, job: Job, frames: Sequence[int]) -> None:
-        """Store a new job with one pending task for each frame."""
+        """Store a new job with one pending task for each frame; `frames` come in the order to render them in."""
         rows = ((job.id, position, frame, TaskState.PENDING) for position, frame in enumerate(frames))
         with self._transaction():
             self._db.execute(
@@ -265,7 +265,7 @@ class JobStore:
     def pictures(self, job: str) -> list[tuple[int, str]]:
         """Return (frame, stored) of the pictures that a movie is made of, in order; several a frame if it has views."""
         rows = self._db.execute(
-            "SELECT frame, stored FROM outputs WHERE job=? AND kind='picture' ORDER BY position, id",
+            "SELECT frame, stored FROM outputs WHERE job=? AND kind='picture' ORDER BY frame, id",
             (job,),
         )
         return [(int(row[0]), str(row[1])) for row in rows]

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from addon.protocol.errors import UnsafePath
+from addon.protocol.frame_order import in_order
 from addon.protocol.frame_range import parse_frames
 from addon.protocol.limits import PREVIEW_BYTES
 from addon.protocol.messages import JobSpec, JobState, StoreStatus, Workers
@@ -121,7 +122,7 @@ class Node:
         return self.books.job(spec.job)
 
     def _enter(self, owner: str, spec: JobSpec, source: Source) -> None:
-        frames = parse_frames(spec.frames)
+        frames = in_order(parse_frames(spec.frames), spec.order, spec.current)
         job = Job(spec, owner, total=len(frames), blender=source.blender.name)
         self.books.add(job, frames)
         self._prepared[job.id] = source

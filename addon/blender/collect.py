@@ -36,6 +36,7 @@ def collect(scene: bpy.types.Scene, settings: RelayRenderPreferences, *, animati
         scene=scene.name,
         frames=_frames(scene, animation=animation),
         folder=folder,
+        current=scene.frame_current,
         targets=targets,
         dependencies=[dataclasses.asdict(each) for each in dependencies()],
         warning=next(filter(None, map(folders.obstacle, targets.values())), ""),

@@ -44,9 +44,14 @@ class Live:
         """Hand the open file to the node. Raises NotReady if that could not work."""
         settings = preferences(context)
         shot = collect(context.scene, settings, animation=animation)
-        self.link.submit(
-            render_command(shot, trigger=trigger, keep_older=settings.keep_older, draft=settings.draft_first)
+        command = render_command(
+            shot,
+            trigger=trigger,
+            keep_older=settings.keep_older,
+            draft=settings.draft_first,
+            order=settings.frame_order.lower(),
         )
+        self.link.submit(command)
         self.jobs.problem = shot.warning
         self.refresh()
 

@@ -42,6 +42,20 @@ class RelayRenderPreferences(bpy.types.AddonPreferences):
         name="Keep Jobs of Earlier Saves",
         description="A save leaves the unfinished jobs of earlier saves of this file running instead of replacing them",
     )
+    frame_order: EnumProperty(
+        name="Order of Frames",
+        items=[
+            ("SEQUENCE", "In Sequence", "One frame after the other"),
+            (
+                "SPREAD",
+                "Spread Out",
+                (
+                    "The current frame, the first, the last, the middle, and so on between these: "
+                    "the whole shot can be judged early"
+                ),
+            ),
+        ],
+    )
     draft_first: BoolProperty(
         name="Draft First",
         description="Show a small picture of few samples before the first frame is rendered, where that costs at most "
@@ -74,6 +88,7 @@ def draw_settings(layout: Layout, settings: RelayRenderPreferences) -> None:
     layout.prop(settings, "output_folder")
     layout.prop(settings, "keep_older")
     layout.prop(settings, "draft_first")
+    layout.prop(settings, "frame_order")
 
 
 def draw_save_switch(row: Layout, settings: RelayRenderPreferences) -> None:

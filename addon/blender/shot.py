@@ -24,6 +24,8 @@ class Shot:
     """As the protocol writes them: ``12``, ``1-48``, ``1-100x2``."""
     folder: str
     """Absolute folder for what the scene itself writes."""
+    current: int | None = None
+    """The frame that the artist is at."""
     targets: dict[str, str] = field(default_factory=dict)
     """Absolute folder for each directory that a File Output node names, by that name."""
     dependencies: list[dict[str, Any]] = field(default_factory=list)
@@ -49,7 +51,7 @@ def frames_text(start: int, end: int, step: int = 1) -> str:
     return f"{start}-{end}" + (f"x{step}" if step > 1 else "")
 
 
-def render_command(shot: Shot, *, trigger: str, keep_older: bool, draft: bool) -> dict[str, Any]:
+def render_command(shot: Shot, *, trigger: str, keep_older: bool, draft: bool, order: str) -> dict[str, Any]:
     """Return the line that hands `shot` to the client, as a new job."""
     return {
         "command": "render",
@@ -61,6 +63,8 @@ def render_command(shot: Shot, *, trigger: str, keep_older: bool, draft: bool) -
         "trigger": trigger,
         "keep_older": keep_older,
         "draft": draft,
+        "order": order,
+        "current": shot.current,
         "folder": shot.folder,
         "targets": shot.targets,
         "dependencies": shot.dependencies,

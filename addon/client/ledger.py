@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ..protocol.codec import build
 from ..protocol.errors import RemoteProtocolError
+from ..protocol.frame_order import FrameOrder
 from .gather import Dependency
 from .locks import FileLock
 
@@ -47,6 +48,9 @@ class Order:
     """A save leaves the unfinished jobs of earlier saves alone."""
     draft: bool = True
     """A small picture of few samples comes first, where that costs little."""
+    order: FrameOrder = FrameOrder.SEQUENCE
+    current: int | None = None
+    """The frame that the artist was at."""
     targets: dict[str, str] = field(default_factory=dict)
     """Absolute folder for each directory of the scene's File Output nodes, named as in the .blend."""
     dependencies: tuple[Dependency, ...] = ()

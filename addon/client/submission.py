@@ -252,6 +252,8 @@ class Submission:
             group=order.group,
             created=self.entry.created,
             draft=order.draft,
+            order=order.order,
+            current=order.current,
         )
 
     def _advance(self, arrived: int) -> None:

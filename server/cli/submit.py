@@ -19,6 +19,7 @@ from addon.client.service import Client
 from addon.protocol import blendfile
 from addon.protocol.address import InvalidAddress, parse_address
 from addon.protocol.errors import InvalidFrames
+from addon.protocol.frame_order import FrameOrder
 from addon.protocol.frame_range import parse_frames
 
 from . import app, console, errors, fail, run
@@ -41,6 +42,9 @@ def submit(  # noqa: PLR0913, PLR0917 - each is an option
         bool,
         typer.Option("--draft/--no-draft", help="Begin with a small picture of few samples, where it costs little."),
     ] = True,
+    order: Annotated[
+        FrameOrder, typer.Option(help="One frame after the other, or spread out so that all can be judged early.")
+    ] = FrameOrder.SEQUENCE,
     blender: Annotated[
         list[Path] | None,
         typer.Option(help="A Blender to ask what the file uses, beside those found: program or folder."),
@@ -54,11 +58,12 @@ def submit(  # noqa: PLR0913, PLR0917 - each is an option
     """
     blend = _checked(file, frames, to)
     uses, warning = _dependencies(blend, blender or ())
-    order = Order(
-        uuid.uuid4().hex, str(blend), blend.name, scene, frames, str(output.absolute()), draft=draft, dependencies=uses
-    )
+    wanted = Order(
+        uuid.uuid4().hex, str(blend), blend.name, scene, frames, str(output.absolute()),
+        draft=draft, order=order, dependencies=uses,
+    )  # fmt: skip
     try:
-        run(_submit(order, to, data, warning, without_missing))
+        run(_submit(wanted, to, data, warning, without_missing))
     except KeyboardInterrupt:
         errors.print(f"The job stays. Go on with it, and bring its frames, with: python -m server watch --to {to}")
         raise typer.Exit(130) from None

@@ -4,6 +4,7 @@
 `Hello` and `Refused` keep their fields for ever: they are how two versions tell each other apart.
 """
 
+from ..frame_order import FrameOrder
 from .connection import Hello, Ping, Pong, Ready, Refusal, Refused, Scope, Welcome
 from .jobs import FINISHED, Cancel, Collect, Forget, JobChanged, JobGone, JobSpec, JobState, JobStatus, Retry, Submit
 from .outputs import Announce, Delivered, Grant, Output, Piece, Preview, Want
@@ -24,6 +25,7 @@ __all__ = [
     "Collect",
     "Delivered",
     "Forget",
+    "FrameOrder",
     "Grant",
     "Hello",
     "JobChanged",

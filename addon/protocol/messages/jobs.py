@@ -4,6 +4,7 @@
 import enum
 from dataclasses import dataclass
 
+from ..frame_order import FrameOrder
 from ..frame_range import parse_frames
 from .checks import check_id, check_text
 
@@ -43,6 +44,9 @@ class JobSpec:
     """Seconds since the epoch on the artist's clock, for people only."""
     draft: bool = True
     """Begin with a small picture of few samples, where that costs little."""
+    order: FrameOrder = FrameOrder.SEQUENCE
+    current: int | None = None
+    """The frame that the artist was at; matters for FrameOrder.SPREAD."""
 
     def __post_init__(self) -> None:
         check_id(self.job)

@@ -6,6 +6,19 @@ from typing import Any
 
 from .links import LINKS
 from .main import AFTER_SAVE, ANIMATION, CTRL_S, FIRST_SAVE, NEXT_SAVE, SAVE_POST
+from .render import (
+    ACCEPTED,
+    DIFFERENT,
+    DRAFT,
+    FIRST,
+    HEAVY,
+    RESIDENT,
+    SERVER,
+    SMALL,
+    TAKEOVER,
+    TINY,
+    WATCHERS,
+)
 from .studio import FORMATS
 from .transfer_figures import CLIENT_MEMORY, GAP_MAX, GAP_P999, NODE_MEMORY, first_upload, resave_bytes, resave_seconds
 
@@ -48,7 +61,24 @@ TRANSFER = {
     NODE_MEMORY.name: ("The same on the node", "limit 100 MB"),
 }  # fmt: skip
 
-TABLES = {"main": MAIN, "transfer": TRANSFER}
+RENDER = {
+    FIRST.name: (
+        "Ctrl+S to the first picture in the panel, in a window",
+        "copying, `blender -b -f 1`, copying; limit 0.35",
+    ),
+    TINY.name: ("20 frames of 64x64 with 1 sample", "`blender -b FILE -a`, limit 0.4"),
+    SMALL.name: ("20 frames of 320x180 with 16 samples", "the same, limit 0.95"),
+    HEAVY.name: ("10 frames of a million vertices with textures", "the same, limit 1.0"),
+    DIFFERENT.name: ("Frames of these that differ from Blender's own in any pixel", "limit 0"),
+    TAKEOVER.name: ("A newer save during a long render: from the node having it to its first picture", "limit 0.3 s"),
+    DRAFT.name: ("The draft before a frame of 960x540 with 64 samples", "the frame's time, limit 5%"),
+    SERVER.name: ("The node's own process while it renders, of one core", "limit 3%"),
+    WATCHERS.name: ("More than that with 200 who watch", "limit 10%"),
+    ACCEPTED.name: ("A job of 100,000 frames is accepted after", "limit 2 s"),
+    RESIDENT.name: ("Memory of the node's own process then", "limit 150 MB"),
+}
+
+TABLES = {"main": MAIN, "render": RENDER, "transfer": TRANSFER}
 """By bench: what a figure is called where people read it, and beside what it stands, in this order."""
 
 

@@ -18,6 +18,7 @@ scene.render.resolution_x, scene.render.resolution_y = SIZE
 scene.render.resolution_percentage = 100
 scene.render.filepath = "//frames/shot_####"
 scene.cycles.samples, scene.cycles.use_denoising = SAMPLES, False
+scene.cycles.use_adaptive_sampling = SAMPLES < 1000  # What is to take for ever must not find itself good enough.
 scene.frame_end = FRAMES
 cube = bpy.data.objects["Cube"]
 if FRAMES > 1:

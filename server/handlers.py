@@ -56,7 +56,7 @@ from .uploads import Upload, Uploads
 
 log = logging.getLogger(__name__)
 
-STEADY_S = 0.5
+STEADY_S = 0.8
 """A job in which a frame is rendered has news at least this often, though Blender say nothing for a minute."""
 
 NEWS_S = 0.1
@@ -282,12 +282,11 @@ class Handlers:
 
     def job_gone(self, job: Job) -> None:
         self._changed.pop(job.id, None)
-        for session in self._audience(job):
-            self.endpoint.send(session, JobGone(job.id))
+        self.endpoint.send_all(self._audience(job), JobGone(job.id))
 
     def preview_made(self, job: Job) -> None:
-        for session in self._audience(job):
-            self._send_preview(session, job)
+        if job.preview is not None:
+            self.endpoint.send_all(self._audience(job), Preview(job.id, job.preview[0]), job.preview[1])
 
     def outputs_ready(self, job: Job) -> None:
         for session in self.endpoint.sessions():
@@ -299,8 +298,7 @@ class Handlers:
         changed, self._changed = self._changed, {}
         for job in changed.values():
             self._keep_steady(job)
-            for session in self._audience(job):
-                self._send_status(session, job)
+            self.endpoint.send_all(self._audience(job), JobChanged(status_of(job, time.monotonic())))
         self._news_timer = asyncio.get_running_loop().call_later(NEWS_S, self._send_news) if changed else None
 
     def _keep_steady(self, job: Job) -> None:

@@ -6,11 +6,12 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from bench import readme, transfer
+from bench import readme, render, transfer
 from bench.main import FIGURES, calls_after_save, gap_in_save_post
 from bench.measures import Measure, report
 
@@ -71,12 +72,16 @@ def test_a_gap_in_save_post_lasts_until_the_next_beat_whatever_fills_it() -> Non
     assert "300 ms, without the extension 200 ms" in calls.detail
 
 
-def test_where_nothing_can_be_measured_every_figure_says_why() -> None:
+@pytest.mark.parametrize(
+    ("bench", "figures"),
+    [("main", FIGURES), ("render", [figure for part in render.PARTS.values() for figure in part.figures])],
+)
+def test_where_nothing_can_be_measured_every_figure_says_why(bench: str, figures: Sequence[Measure]) -> None:
     # GIVEN no Blender
     # WHEN the bench runs
-    told = json.loads(run_bench("main").splitlines()[-1])
+    told = json.loads(run_bench(bench).splitlines()[-1])
     # THEN its last line has every figure that was asked, none with a value, each with the reason
-    assert [measure["name"] for measure in told["measures"]] == [figure.name for figure in FIGURES]
+    assert [measure["name"] for measure in told["measures"]] == [figure.name for figure in figures]
     assert all(measure["value"] is measure["holds"] is None for measure in told["measures"])
     assert all("RELAY_TEST_BLENDERS" in measure["why"] for measure in told["measures"])
 
@@ -99,6 +104,7 @@ def test_the_readme_has_words_for_every_figure() -> None:
     assert set(readme.MAIN) == {figure.name for figure in FIGURES}
     asked = {figure.name for part in transfer.PARTS.values() for figure in part.figures}
     assert set(readme.TRANSFER) <= asked
+    assert set(readme.RENDER) == {figure.name for part in render.PARTS.values() for figure in part.figures}
 
 
 def test_no_two_figures_have_one_name() -> None:

@@ -147,6 +147,11 @@ def test_the_movie_comes_behind_all_frames_and_is_made_of_their_pictures(store: 
     for task in frames:
         store.finish(task, 1.0, [written(f"{task.frame}.png", PICTURE), written(f"pass{task.frame}.exr")])
     assert store.pictures(job.id) == [(3, "3.png"), (4, "4.png")]
+    backwards = job_of(2, frames="3-4", total=2)
+    store.add(backwards, (4, 3))
+    for task in store.pending(backwards.id, 10):
+        store.finish(task, 1.0, [written(f"{task.frame}.png", PICTURE)])
+    assert [frame for frame, _ in store.pictures(backwards.id)] == [3, 4]
     assert [output.name for output in store.waiting_outputs(job.id, 0, 10)] == ["pass3.exr", "pass4.exr"]
     store.finish(movie, 1.0, [written("0003-0004.mp4")])
     assert store.waiting_outputs(job.id, 0, 10)[-1].frame is None

@@ -134,3 +134,37 @@ def test_each_save_is_rendered_as_it_was_when_it_was_saved(
     client.send(command="configure", address=start_node(any_blender).address)
     client.until(lambda _: client.states.get(one) == "done" and client.states.get(two) == "done")
     assert sorted(path.name for path in (tmp_path / "frames").iterdir()) == ["first_01.png", "second_01.png"]
+
+
+def test_a_frame_goes_on_in_the_panel_while_blender_says_nothing(
+    node: NodeProcess, client: ClientProcess, scene: Scene, tmp_path: Path
+) -> None:
+    # GIVEN a frame of which Blender has said how far it is
+    job = client.render(scene(SAMPLES="4096"), tmp_path / "frames", "1")
+    client.until(lambda line: line.get("job") == job and bool(line.get("sample")))
+    # WHEN it says nothing more, since it cannot
+    (blender,) = node.blenders()
+    blender.suspend()
+    client.until(lambda line: line.get("job") == job)  # What it had said before.
+    # THEN the artist hears of the frame all the same, and it goes on and on
+    told = [client.until(lambda line: line["event"] == "job") for _ in range(3)]
+    fractions = [line["fraction"] for line in told]
+    assert fractions == sorted(set(fractions))
+    assert all(line["eta_s"] is not None for line in told)
+    blender.resume()
+    client.send(command="cancel", job=job)
+    client.until_state(job, "cancelled")
+
+
+def test_frames_are_rendered_in_the_order_that_the_artist_wants(
+    client: ClientProcess, scene: Scene, tmp_path: Path
+) -> None:
+    job = client.render(scene(), tmp_path / "frames", "1-9", order="spread", current=4)
+    came: list[int] = []
+    while len(came) < 9:
+        line = client.until(lambda line: line["event"] == "delivered" and line["job"] == job)
+        came.append(line["frame"])
+    assert came[0] == 4
+    assert came.index(9) < came.index(2)
+    client.until_state(job, "done")
+    check_frames(tmp_path / "frames", FRAMES[:9])

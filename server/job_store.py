@@ -199,7 +199,7 @@ class JobStore:
 
     def first_reason(self, job: str) -> str:
         """Return why the first failed frame of a job failed."""
-        query = "SELECT frame, reason FROM tasks WHERE job=? AND state='failed' ORDER BY position LIMIT 1"
+        query = "SELECT frame, reason FROM tasks WHERE job=? AND state='failed' ORDER BY frame LIMIT 1"
         row = self._db.execute(query, (job,)).fetchone()
         return "" if row is None else str(row[1])
 

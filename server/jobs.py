@@ -50,7 +50,7 @@ class Task:
 
     job: str
     position: int
-    """Order within the job, from 0; the movie comes last."""
+    """Order of rendering within the job, from 0; the movie comes last."""
     frame: int | None
     attempts: int = 0
     """Blenders it has taken down so far."""

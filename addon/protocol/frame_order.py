@@ -12,7 +12,7 @@ class FrameOrder(enum.StrEnum):
     SEQUENCE = "sequence"
     """One after the other."""
     SPREAD = "spread"
-    """The current frame, the first, the last, the middle, then the middles of the halves, and so on."""
+    """The frame nearest to the current one, the first, the last, the middle, the middles of the halves, and so on."""
 
 
 def in_order(frames: Sequence[int], order: FrameOrder, current: int | None = None) -> list[int]:
@@ -23,9 +23,8 @@ def in_order(frames: Sequence[int], order: FrameOrder, current: int | None = Non
     """
     if order == FrameOrder.SEQUENCE:
         return list(frames)
-    first = [current] if current is not None and current in frames else []
-    places = [frame for frame in _spread(frames) if frame not in first]
-    return first + places
+    first = [] if current is None else [min(frames, key=lambda frame: abs(frame - current))]
+    return list(dict.fromkeys(first + _spread(frames)))
 
 
 def _spread(frames: Sequence[int]) -> list[int]:

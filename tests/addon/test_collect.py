@@ -36,7 +36,8 @@ def remove_cameras():
 def answer(**more):
     try:
         shot = collect(scene, settings, animation=animation)
-        found = {{name: getattr(shot, name) for name in ("blend", "scene", "frames", "folder", "targets", "warning")}}
+        names = ("blend", "scene", "frames", "current", "folder", "targets", "warning")
+        found = {{name: getattr(shot, name) for name in names}}
     except NotReady as reason:
         found = {{"refused": str(reason)}}
     print("ANSWER" + json.dumps({{**found, **more}}))
@@ -72,8 +73,9 @@ def test_the_current_frame_goes_where_the_scene_itself_would_write(ask: Ask) -> 
 
 
 def test_an_animation_has_the_scenes_range_and_step(ask: Ask) -> None:
-    code = "scene.frame_start, scene.frame_end, scene.frame_step = 5, 25, 4; animation = True; save(); answer()"
-    assert ask(code).frames == "5-25x4"
+    code = "scene.frame_start, scene.frame_end, scene.frame_step = 5, 25, 4; scene.frame_current = 9; animation = True"
+    shot = ask(f"{code}; save(); answer()")
+    assert (shot.frames, shot.current) == ("5-25x4", 9)
 
 
 def test_the_output_folder_of_the_preferences_wins_and_may_be_relative_to_the_file(ask: Ask) -> None:

@@ -27,7 +27,7 @@ def test_a_sequence_is_one(frames: list[int]) -> None:
         (2, 2, [2, 1]),
         (9, 4, [4, 1, 9, 5, 3, 7, 2, 6, 8]),
         (9, None, [1, 9, 5, 3, 7, 2, 4, 6, 8]),
-        (9, 77, [1, 9, 5, 3, 7, 2, 4, 6, 8]),
+        (9, 77, [9, 1, 5, 3, 7, 2, 4, 6, 8]),
     ],
 )
 def test_what_helps_to_judge_comes_first(count: int, current: int | None, order: list[int]) -> None:

@@ -139,7 +139,7 @@ def test_a_second_attempt_replaces_the_first_ones_outputs(store: JobStore) -> No
 
 def test_the_movie_comes_behind_all_frames_and_is_made_of_their_pictures(store: JobStore) -> None:
     job = job_of(frames="3-4", total=2)
-    store.add(job, (3, 4))
+    store.add(job, (4, 3))  # The order in which they are rendered is not that of the movie.
     store.add_movie(job)
     store.add_movie(job)
     *frames, movie = store.pending(job.id, 10)
@@ -152,7 +152,7 @@ def test_the_movie_comes_behind_all_frames_and_is_made_of_their_pictures(store: 
     for task in store.pending(backwards.id, 10):
         store.finish(task, 1.0, [written(f"{task.frame}.png", PICTURE)])
     assert [frame for frame, _ in store.pictures(backwards.id)] == [3, 4]
-    assert [output.name for output in store.waiting_outputs(job.id, 0, 10)] == ["pass3.exr", "pass4.exr"]
+    assert [output.name for output in store.waiting_outputs(job.id, 0, 10)] == ["pass4.exr", "pass3.exr"]
     store.finish(movie, 1.0, [written("0003-0004.mp4")])
     assert store.waiting_outputs(job.id, 0, 10)[-1].frame is None
     store.refresh(job)
@@ -166,6 +166,15 @@ def test_retrying_gives_failed_frames_fresh_attempts(store: JobStore) -> None:
     assert store.pending(job.id, 1) == []
     assert store.retry_failed(job.id) == 1
     assert store.pending(job.id, 1) == [Task(job.id, 0, 1, attempts=0)]
+
+
+def test_frames_are_rendered_in_the_order_in_which_they_were_entered(store: JobStore) -> None:
+    job = job_of()
+    store.add(job, (3, 1, 4, 2))
+    assert [task.frame for task in store.pending(job.id, 10)] == [3, 1, 4, 2]
+    for task in store.pending(job.id, 2):
+        store.set_task(task, TaskState.FAILED, f"Frame {task.frame} is too dark.")
+    assert store.first_reason(job.id) == "Frame 1 is too dark."
 
 
 def test_jobs_keep_the_order_in_which_they_came(store: JobStore) -> None:

@@ -109,7 +109,7 @@ class JobStatus:
     """0 to 1, the running frames' parts included."""
     eta_s: float | None
     frame: int | None
-    """The frame being rendered, the earliest when there are several."""
+    """The frame being rendered; of several the one that comes first in the job's order."""
     sample: int | None
     samples: int | None
     tile: int | None

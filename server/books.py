@@ -117,8 +117,9 @@ class Books:
         """A Blender has the task."""
         self._count(job, task, TaskState.PENDING, TaskState.RENDERING)
         self.store.set_task(task, TaskState.RENDERING)
-        running = job.running[task.position] = Running(task, time.monotonic())
-        if task.frame is not None and job.costs is not None and job.costs.known:
+        known = job.costs is not None and job.costs.known
+        running = job.running[task.position] = Running(task, time.monotonic(), first=not known)
+        if task.frame is not None and job.costs is not None and known:
             running.expect(job.costs.expect(task.frame, job.shape))
         state = JobState.RENDERING if task.frame is not None else JobState.ENCODING
         if job.state != state:
@@ -140,12 +141,13 @@ class Books:
 
     def finish(self, job: Job, task: Task, seconds: float, outputs: Sequence[NewOutput]) -> None:
         """The task is done, and its results lie among the job's outputs."""
+        running = job.running.get(task.position)
         self._count(job, task, self.store.finish(task, seconds, outputs), TaskState.DONE)
         job.undelivered = self.store.undelivered(job.id)
         if task.frame is not None:
             job.seconds += seconds
             if job.costs is not None:
-                job.costs.add(task.frame, seconds)
+                job.costs.add(task.frame, seconds, first=running is not None and running.first)
         self.settle(job)
         self.audience.outputs_ready(job)
 
@@ -185,7 +187,7 @@ class Books:
             if seconds is None:
                 job.costs.give_up(frame)
             else:
-                job.costs.add(frame, seconds)
+                job.costs.add(frame, seconds, first=not job.costs.known)
         for earlier in reversed(self._jobs.values()):
             same = job.spec.group and (earlier.owner, earlier.spec.group) == (job.owner, job.spec.group)
             if same and earlier is not job and earlier.costs is not None and earlier.costs.known:

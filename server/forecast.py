@@ -2,32 +2,44 @@
 """What frames cost, and what those that are still to come will. Pure.
 
 Frames of a shot cost what their neighbours cost. Between frames that are done the cost is interpolated; behind the last
-one it follows the trend, if there is a clear one, at half its slope; and where an earlier save of the same file has
-been rendered, its costs are the shape of this one's. Chosen by simulation, which `python -m bench render` repeats.
+one it follows the trend, as far as that is sure and not quite as steep; and where an earlier save of the same file has
+been rendered, its costs are the shape of this one's. Chosen by simulation, which bench/eta.py repeats.
 """
 
+import math
 from bisect import bisect
-from collections.abc import Iterable, Sequence
-from itertools import combinations
+from collections.abc import Sequence
+from itertools import accumulate
 from statistics import median
 
 BINS = 64
 """A job's frames are told apart in so many stretches: costs vary slowly, and a status must stay cheap."""
 
-TREND_BINS = 4
-"""Stretches that must be known before a trend is believed."""
+TREND_BINS = 3
+"""Stretches that must be known before a trend or a step is believed."""
 
-CLEAR = 0.8
-"""Kendall's tau from which on a trend is clear: the share of pairs that agree with it, less those that do not."""
+DOUBT = 4.0
+"""A slope counts in full when it is far larger than its own error, and half when its square is so many of the error's:
+noise makes slopes too.
+"""
 
-DAMPING = 0.5
-"""Part of a trend's slope that is believed in what is to come: most ramps end."""
+DAMPING = 0.75
+"""Part of a trend's slope that is believed in what is to come: many ramps end."""
 
 MOST = 2.0
 """And costs are not believed to rise or fall by more than this factor."""
 
+STEP = 3.0
+"""Costs have made a step if two levels leave so many times less unexplained than one straight line."""
+
+EXTREME = 4.0
+"""A cost so many times above or below the median counts as if it were just that."""
+
+NOTHING = 1e-6
+"""Part of the squared costs below which what is unexplained is only rounding."""
+
 DEAR = 2.0
-"""A first frame of more than so many times the others' median had something to prepare: it says nothing of the rest."""
+"""A frame begun first that took so many times the others' median had to prepare things: it says nothing of the rest."""
 
 
 class Costs:
@@ -44,26 +56,33 @@ class Costs:
             self._left[self._bin(frame)] += 1
         self._done = [0] * self._bins
         self._seconds = [0.0] * self._bins
-        self._first: tuple[int, float] | None = None
-        """Stretch and seconds of the frame that was done first."""
+        self._changes = 0
+        """Frames added so far."""
+        self._newest: tuple[tuple[int, int, int], list[float]] | None = None
+        """The last forecast, and what it was made from: asked for often, and new only with another frame."""
+        self._first: list[tuple[int, float]] = []
+        """Stretch and seconds of the frames that were begun before any was done: one in each slot."""
 
-    def add(self, frame: int, seconds: float) -> None:
-        """A frame is done."""
+    def add(self, frame: int, seconds: float, *, first: bool = False) -> None:
+        """A frame is done. `first`: when it was begun none was, so that it may have had to prepare something."""
         at = self._bin(frame)
-        if self._first is None:
-            self._first = at, seconds
-        self._done[at] += 1
-        self._seconds[at] += seconds
         self._left[at] -= 1
+        self._changes += 1
+        if first:
+            self._first.append((at, seconds))
+        else:
+            self._done[at] += 1
+            self._seconds[at] += seconds
 
     def give_up(self, frame: int) -> None:
         """A frame has failed: nobody waits for it."""
         self._left[self._bin(frame)] -= 1
+        self._newest = None
 
     @property
     def known(self) -> bool:
         """Whether there is anything to go by."""
-        return self._first is not None
+        return self._changes > 0
 
     def expect(self, frame: int, shape: "Costs | None" = None) -> float:
         """Return the seconds that a frame is expected to cost. There must be something to go by.
@@ -79,24 +98,29 @@ class Costs:
     def _bin(self, frame: int) -> int:
         return (frame - self._low) * self._bins // self._span
 
+    def _counted(self) -> tuple[list[int], list[float]]:
+        """Finished frames and their seconds by stretch, without dear first frames."""
+        done, seconds = list(self._done), list(self._seconds)
+        later = [total / count for total, count in zip(seconds, done, strict=True) if count]
+        most = DEAR * median(later) if later else math.inf
+        for at, cost in self._first:
+            if cost <= most:
+                done[at] += 1
+                seconds[at] += cost
+        return done, seconds
+
     def _means(self) -> dict[int, float]:
-        """Mean cost of each stretch that is known, without a dear first frame."""
-        done, seconds = self._done, list(self._seconds)
-        means = {at: seconds[at] / done[at] for at in range(self._bins) if done[at]}
-        if self._first is None:
-            return means
-        at, first = self._first
-        others = [mean for other, mean in means.items() if other != at]
-        if done[at] > 1:
-            others.append((seconds[at] - first) / (done[at] - 1))
-        if others and first > DEAR * median(others):
-            if done[at] > 1:
-                means[at] = others[-1]
-            else:
-                del means[at]
-        return means
+        """Mean cost of each stretch that is known."""
+        done, seconds = self._counted()
+        return {at: seconds[at] / done[at] for at in range(self._bins) if done[at]}
 
     def _forecast(self, shape: "Costs | None") -> list[float]:
+        made_from = (self._changes, id(shape), shape._changes if shape is not None else 0)
+        if self._newest is None or self._newest[0] != made_from:
+            self._newest = made_from, self._make_forecast(shape)
+        return self._newest[1]
+
+    def _make_forecast(self, shape: "Costs | None") -> list[float]:
         means = self._means()
         if shape is not None and (shaped := self._shaped(means, shape)) is not None:
             return shaped
@@ -121,7 +145,7 @@ class Costs:
         needed = {at for at in range(self._bins) if self._left[at]}
         if (shape._low, shape._span) != (self._low, self._span) or not both or not needed <= theirs.keys():
             return None
-        weights = {at: self._done[at] for at in both}
+        weights, _ = self._counted()
         ours_s = sum(means[at] * weights[at] for at in both)
         theirs_s = sum(theirs[at] * weights[at] for at in both)
         scale = ours_s / theirs_s if theirs_s else 1.0
@@ -140,19 +164,49 @@ class _Line:
 
 
 def _trend(at: Sequence[int], costs: Sequence[float]) -> _Line:
-    """Where the known costs lead: Theil and Sen's slope if it is clear, else between the mean and the newer half's."""
-    last = at[-1]
-    newer = slice(len(at) // 2, None)
-    if len(at) >= TREND_BINS:
-        slopes = [(costs[j] - costs[i]) / (at[j] - at[i]) for i, j in combinations(range(len(at)), 2)]
-        tau = _sum_of_signs(slopes) / len(slopes)
-        if abs(tau) >= CLEAR:
-            slope = median(slopes)
-            level = median(cost + slope * (last - x) for x, cost in zip(at[newer], costs[newer], strict=True))
-            return _Line(last, max(level, min(costs[newer])), slope)
+    """Where the known costs lead: a straight line through those behind the last step, its slope as far as sure."""
+    middle = median(costs)
+    costs = [min(max(cost, middle / EXTREME), middle * EXTREME) for cost in costs]
+    start = _behind_step(at, costs)
+    at, costs = at[start:], costs[start:]
     mean = sum(costs) / len(costs)
-    return _Line(last, (mean + sum(costs[newer]) / len(costs[newer])) / 2, 0.0)
+    if len(at) < TREND_BINS:
+        return _Line(at[-1], mean, 0.0)
+    centre, slope, spread, unexplained = _fit(at, costs)
+    doubt = DOUBT * unexplained / (len(at) - 2)
+    slope *= slope**2 * spread / (slope**2 * spread + doubt) if slope else 0.0
+    level = mean + slope * (at[-1] - centre)
+    return _Line(at[-1], max(level, min(costs) / MOST), slope)
 
 
-def _sum_of_signs(numbers: Iterable[float]) -> int:
-    return sum((number > 0) - (number < 0) for number in numbers)
+def _fit(at: Sequence[int], costs: Sequence[float]) -> tuple[float, float, float, float]:
+    """Least squares: the centre of `at`, the slope, and the squares of `at` around the centre and of what is left."""
+    centre, mean = sum(at) / len(at), sum(costs) / len(costs)
+    spread = sum((x - centre) ** 2 for x in at)
+    slope = sum((x - centre) * (cost - mean) for x, cost in zip(at, costs, strict=True)) / spread
+    return (
+        centre,
+        slope,
+        spread,
+        sum((cost - mean - slope * (x - centre)) ** 2 for x, cost in zip(at, costs, strict=True)),
+    )
+
+
+def _behind_step(at: Sequence[int], costs: Sequence[float]) -> int:
+    """Return the number of the first stretch behind a step, 0 if there is none.
+
+    The step itself lies within a stretch, which is passed over where others are known.
+    """
+    count, total = len(costs), sum(costs)
+    squares = sum(cost**2 for cost in costs)
+    if count < 2 * TREND_BINS:
+        return 0
+    sums = list(accumulate(costs))
+    within, start = min(
+        (squares - sums[k - 1] ** 2 / k - (total - sums[k - 1]) ** 2 / (count - k), k)
+        for k in range(TREND_BINS, count - TREND_BINS + 1)
+    )
+    *_, unexplained = _fit(at, costs)
+    if unexplained < NOTHING * squares or STEP * within > unexplained:
+        return 0
+    return start + 1 if count - start > TREND_BINS else start

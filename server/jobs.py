@@ -65,6 +65,8 @@ class Running:
 
     task: Task
     started: float
+    first: bool = False
+    """Whether no frame of the job was done yet when it was begun: it may have had to prepare something."""
     sample: int | None = None
     samples: int | None = None
     tile: int | None = None

@@ -1,9 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the artist is told about a job, computed from its state. Pure."""
 
+from collections.abc import Sequence
+from heapq import heapify, heapreplace
+
 from addon.protocol.messages import JobState, JobStatus
 
 from .jobs import Job, Running, TaskState
+
+PLACED = 8
+"""Frames for each slot that are placed one by one; what comes before them fills all slots alike."""
 
 
 def status_of(job: Job, now: float) -> JobStatus:
@@ -50,6 +56,8 @@ def eta_of(job: Job, now: float) -> float | None:
     if job.finished or not job.running or job.costs is None:
         return None
     running = [each for each in job.running.values() if each.task.frame is not None]
+    if not running:
+        return None  # How long a movie takes to encode is not known.
     left = [each.left_s(now) for each in running]
     if job.costs.known:
         of_all = job.costs.left(job.shape)  # The running ones are not done: these count with what they lack.
@@ -65,7 +73,21 @@ def eta_of(job: Job, now: float) -> float | None:
         mean = (sum(elapsed) + sum(known)) / len(known)
         lacking = known + [mean] * (len(running) - len(known))
         rest = job.frames[TaskState.PENDING] * mean
-    return (max(0.0, rest) + sum(lacking)) / len(job.running)
+    pending = job.frames[TaskState.PENDING]
+    return _until_all_end(lacking, pending, max(0.0, rest) / pending if pending else 0.0)
+
+
+def _until_all_end(lacking: Sequence[float], pending: int, cost: float) -> float:
+    """Seconds until slots that are free in `lacking` seconds each have done `pending` frames, of `cost` seconds each.
+
+    The last frames do not fill all slots: three frames of a second take two slots two seconds.
+    """
+    ends = list(lacking)
+    heapify(ends)
+    rounds = max(0, pending // len(ends) - PLACED)
+    for _ in range(pending - rounds * len(ends)):
+        heapreplace(ends, ends[0] + cost)
+    return max(ends) + rounds * cost
 
 
 def _frame(running: Running) -> int:

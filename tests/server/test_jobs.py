@@ -83,6 +83,28 @@ def test_before_the_first_frame_is_done_its_own_estimate_counts() -> None:
     assert eta_of(job, now=8.0) == pytest.approx(2.0 + 3 * 10.0)
 
 
+def test_the_last_frames_do_not_fill_all_slots() -> None:
+    # GIVEN two slots, each a second into a frame of two seconds, and one frame or very many to come
+    job = job_of()
+    for position in (1, 2):
+        job.running[position] = Running(Task(job.id, position, position + 1), started=0.0)
+    for pending, seconds in ((1, 1.0 + 2.0), (2, 1.0 + 2.0), (3, 1.0 + 4.0), (99_996, 1.0 + 99_996.0)):
+        job.frames = Counter({TaskState.RENDERING: 2, TaskState.PENDING: pending})
+        job.costs = Costs([1, 2, 3, *range(4, 4 + pending)])
+        job.costs.add(1, 2.0)
+        # THEN the last one to end is waited for
+        assert eta_of(job, now=1.0) == pytest.approx(seconds)
+
+
+def test_nobody_knows_how_long_a_movie_takes_to_encode() -> None:
+    job = job_of()
+    job.frames = Counter({TaskState.DONE: 4})
+    job.costs = Costs([1, 2, 3, 4])
+    job.costs.add(1, 2.0)
+    job.running[4] = Running(Task(job.id, 4, None), started=0.0)
+    assert eta_of(job, now=1.0) is None
+
+
 def test_a_job_is_found_again_after_a_restart(store: JobStore, tmp_path: Path) -> None:
     # GIVEN a job of which one frame is done, one is being rendered and one has failed
     job = job_of()

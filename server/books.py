@@ -73,12 +73,17 @@ class Books:
 
     # Jobs
 
-    def add(self, job: Job, frames: Sequence[int]) -> None:
-        """Enter a job whose files are laid out. Raises RequestRefused when the disk has no room for that."""
+    def add(self, job: Job, frames: Sequence[int], parts: int = 0) -> None:
+        """Enter a job whose files are laid out. Raises RequestRefused when the disk has no room for that.
+
+        `parts`: into so many its only frame is split.
+        """
         if not self.store.has_room:
             raise disk.full(self._folders.job_folder(job.id).parent, RESERVE_BYTES)
         job.frames[TaskState.PENDING] = len(frames)
-        self.store.add(job, frames)
+        if parts:
+            job.parts[TaskState.PENDING] = parts
+        self.store.add(job, frames, parts)
         self._jobs[job.id] = job
         self.audience.job_changed(job)
 
@@ -114,6 +119,19 @@ class Books:
         state = JobState.RENDERING if task.frame is not None else JobState.ENCODING
         if job.state != state:
             self.move(job, state)
+
+    def make_whole(self, job: Job, reason: str) -> None:
+        """The frame is not split any more: from now on its own task renders it. A `reason` is for the artist."""
+        self.store.drop_parts(job.id)
+        self.store.refresh(job)
+        job.running.clear()
+        job.notices += (reason,) if reason else ()
+        self.store.update(job)
+        self.audience.job_changed(job)
+
+    def is_over(self, job: Job, task: Task) -> bool:
+        """Whether the task is part of a frame that meanwhile is rendered whole."""
+        return task.part is not None and not job.parts
 
     def put_back(self, job: Job, task: Task) -> None:
         """The task waits again."""
@@ -178,6 +196,7 @@ class Books:
         job.running.pop(task.position, None)
         if task.frame is None:
             job.movie = after
-        else:
-            job.frames[before] -= 1
-            job.frames[after] += 1
+            return
+        counted = job.frames if task.part is None else job.parts
+        counted[before] -= 1
+        counted[after] += 1

@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the artist is told about a job, computed from its state. Pure."""
 
+from collections import Counter
+
 from addon.protocol.messages import JobState, JobStatus
 
 from .jobs import Job, Running, TaskState
+
+MERGING_SHARE = 0.02
+"""Of a split frame's progress: putting the parts together. Measured 0.1 s for 400x300, of 3 s."""
 
 
 def status_of(job: Job, now: float) -> JobStatus:
@@ -38,8 +43,11 @@ def fraction_of(job: Job) -> float:
     """Part of the job's frames that is rendered, 0 to 1, unfinished frames in proportion."""
     if job.state == JobState.DONE:
         return 1.0
-    parts = sum(running.fraction() for running in job.running.values() if running.task.frame is not None)
-    return min(1.0, (job.frames[TaskState.DONE] + parts) / job.total)
+    running = sum(running.fraction() for running in job.running.values() if running.task.frame is not None)
+    if job.parts:
+        done = job.parts[TaskState.DONE] + (running if job.lacks_parts else 0)
+        return (1 - MERGING_SHARE) * min(1.0, done / job.parts.total())
+    return min(1.0, (job.frames[TaskState.DONE] + running) / job.total)
 
 
 def eta_of(job: Job, now: float) -> float | None:
@@ -53,12 +61,17 @@ def eta_of(job: Job, now: float) -> float | None:
     if cost is None:
         return None
     left = sum(max(0.0, cost - (now - running.started)) for running in job.running.values())
-    return (left + job.frames[TaskState.PENDING] * cost) / len(job.running)
+    return (left + _counted(job)[TaskState.PENDING] * cost) / len(job.running)
+
+
+def _counted(job: Job) -> Counter[TaskState]:
+    """What the job's Blenders share among them."""
+    return job.parts or job.frames
 
 
 def _seconds_per_frame(job: Job, now: float) -> float | None:
-    done = job.frames[TaskState.DONE]
-    if done:
+    done = _counted(job)[TaskState.DONE]
+    if done and (job.lacks_parts or not job.parts):
         return job.seconds / done
     estimates = [estimate for running in job.running.values() if (estimate := _estimate(running, now)) is not None]
     return sum(estimates) / len(estimates) if estimates else None

@@ -45,7 +45,13 @@ class Live:
         settings = preferences(context)
         shot = collect(context.scene, settings, animation=animation)
         self.link.submit(
-            render_command(shot, trigger=trigger, keep_older=settings.keep_older, draft=settings.draft_first)
+            render_command(
+                shot,
+                trigger=trigger,
+                keep_older=settings.keep_older,
+                draft=settings.draft_first,
+                split=settings.split_stills,
+            )
         )
         self.jobs.problem = shot.warning
         self.refresh()

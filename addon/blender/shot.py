@@ -49,7 +49,7 @@ def frames_text(start: int, end: int, step: int = 1) -> str:
     return f"{start}-{end}" + (f"x{step}" if step > 1 else "")
 
 
-def render_command(shot: Shot, *, trigger: str, keep_older: bool, draft: bool) -> dict[str, Any]:
+def render_command(shot: Shot, *, trigger: str, keep_older: bool, draft: bool, split: bool) -> dict[str, Any]:
     """Return the line that hands `shot` to the client, as a new job."""
     return {
         "command": "render",
@@ -61,6 +61,7 @@ def render_command(shot: Shot, *, trigger: str, keep_older: bool, draft: bool) -
         "trigger": trigger,
         "keep_older": keep_older,
         "draft": draft,
+        "split": split,
         "folder": shot.folder,
         "targets": shot.targets,
         "dependencies": shot.dependencies,

@@ -47,6 +47,8 @@ class Order:
     """A save leaves the unfinished jobs of earlier saves alone."""
     draft: bool = True
     """A small picture of few samples comes first, where that costs little."""
+    split: bool = True
+    """A single frame is rendered in parts on several slots, where that gives the same picture."""
     targets: dict[str, str] = field(default_factory=dict)
     """Absolute folder for each directory of the scene's File Output nodes, named as in the .blend."""
     dependencies: tuple[Dependency, ...] = ()

@@ -252,6 +252,7 @@ class Submission:
             group=order.group,
             created=self.entry.created,
             draft=order.draft,
+            split=order.split,
         )
 
     def _advance(self, arrived: int) -> None:

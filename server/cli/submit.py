@@ -41,6 +41,12 @@ def submit(  # noqa: PLR0913, PLR0917 - each is an option
         bool,
         typer.Option("--draft/--no-draft", help="Begin with a small picture of few samples, where it costs little."),
     ] = True,
+    split: Annotated[
+        bool,
+        typer.Option(
+            "--split/--no-split", help="Render a single frame on all slots, where that gives the same picture."
+        ),
+    ] = True,
     blender: Annotated[
         list[Path] | None,
         typer.Option(help="A Blender to ask what the file uses, beside those found: program or folder."),
@@ -55,8 +61,9 @@ def submit(  # noqa: PLR0913, PLR0917 - each is an option
     blend = _checked(file, frames, to)
     uses, warning = _dependencies(blend, blender or ())
     order = Order(
-        uuid.uuid4().hex, str(blend), blend.name, scene, frames, str(output.absolute()), draft=draft, dependencies=uses
-    )
+        uuid.uuid4().hex, str(blend), blend.name, scene, frames, str(output.absolute()), draft=draft, split=split,
+        dependencies=uses,
+    )  # fmt: skip
     try:
         run(_submit(order, to, data, warning, without_missing))
     except KeyboardInterrupt:

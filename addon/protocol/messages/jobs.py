@@ -43,6 +43,8 @@ class JobSpec:
     """Seconds since the epoch on the artist's clock, for people only."""
     draft: bool = True
     """Begin with a small picture of few samples, where that costs little."""
+    split: bool = True
+    """Render a job's only frame in parts on several slots, where that gives the same picture."""
 
     def __post_init__(self) -> None:
         check_id(self.job)

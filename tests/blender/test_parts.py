@@ -49,6 +49,21 @@ def test_parts_have_every_layer_and_pass_to_the_last_bit(
     assert merged.read_bytes()[-pixels:] == whole.read_bytes()[-pixels:]
 
 
+def test_a_part_that_cannot_be_read_fails_the_frame_and_no_other(worker: Any, scenes: Path, tmp_path: Path) -> None:
+    # GIVEN one part that is none
+    worker.open(scenes / "cycles_png" / "cycles_png.blend")
+    (part := tmp_path / "part.exr").write_bytes(b"no picture")
+    (folder := tmp_path / "merge").mkdir()
+    # WHEN a frame is to be made of it
+    worker.send(command="merge", frame=1, pictures=[str(part)], folder=str(folder))
+    events = worker.until("closed")
+    # THEN it fails, but might not be so on a second try, and the next frame is rendered as ever
+    failed = next(event for event in events if event["event"] == "failed")
+    assert not failed["fatal"]
+    assert "written" not in [event["event"] for event in events]
+    assert "written" in [event["event"] for event in worker.render(1, tmp_path / "1")]
+
+
 def test_what_cannot_be_split_is_not_rendered_and_says_why(worker: Any, scenes: Path, tmp_path: Path) -> None:
     worker.open(scenes / "workbench_png" / "workbench_png.blend")
     (event,) = worker.parts(1, 1, tmp_path / "1")

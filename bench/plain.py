@@ -21,6 +21,12 @@ def render_copy(blender: Blender, blend: Path, folder: Path) -> float:
     return time.perf_counter() - began
 
 
+def render_frame(blender: Blender, blend: Path, folder: Path) -> Path:
+    """Render frame 1; return the picture."""
+    _blender(blender, blend, folder, "-f", "1")
+    return folder / "frame_0001.png"
+
+
 def render_animation(blender: Blender, blend: Path, folder: Path, count: int) -> float:
     """Render the scene's own range; return the seconds."""
     began = time.perf_counter()

@@ -89,6 +89,13 @@ def landscapes(blender: Blender, folder: Path, count: int, frames: int) -> list[
     return paths
 
 
+def still(blender: Blender, folder: Path) -> Path:
+    """The cube in one large frame: 960x540, 128 samples."""
+    path = folder / "still.blend"
+    _make(blender, [path], SIZE=(960, 540), SAMPLES=128, FRAMES=1, BULK=0)
+    return path
+
+
 def heavy_shot(blender: Blender, folder: Path) -> Path:
     """The cube in a file of 200 MB that no compression makes smaller."""
     path = folder / "heavy.blend"

@@ -78,12 +78,17 @@ class Books:
 
     # Jobs
 
-    def add(self, job: Job, frames: Sequence[int]) -> None:
-        """Enter a job whose files are laid out. Raises RequestRefused when the disk has no room for that."""
+    def add(self, job: Job, frames: Sequence[int], parts: int = 0) -> None:
+        """Enter a job whose files are laid out. Raises RequestRefused when the disk has no room for that.
+
+        `parts`: into so many its only frame is split.
+        """
         if not self.store.has_room:
             raise disk.full(self._folders.job_folder(job.id).parent, RESERVE_BYTES)
         job.frames[TaskState.PENDING] = len(frames)
-        self.store.add(job, frames)
+        if parts:
+            job.parts[TaskState.PENDING] = parts
+        self.store.add(job, frames, parts)
         self._begin_costs(job)
         self._jobs[job.id] = job
         self.audience.job_changed(job)
@@ -119,11 +124,25 @@ class Books:
         self.store.set_task(task, TaskState.RENDERING)
         known = job.costs is not None and job.costs.known
         running = job.running[task.position] = Running(task, time.monotonic(), first=not known)
-        if task.frame is not None and job.costs is not None and known:
-            running.expect(job.costs.expect(task.frame, job.shape))
+        if (step := job.step(task)) is not None and job.costs is not None and known:
+            running.expect(job.costs.expect(step, job.shape))
         state = JobState.RENDERING if task.frame is not None else JobState.ENCODING
         if job.state != state:
             self.move(job, state)
+
+    def make_whole(self, job: Job, reason: str) -> None:
+        """The frame is not split any more: from now on its own task renders it. A `reason` is for the artist."""
+        self.store.drop_parts(job.id)
+        self.store.refresh(job)
+        self._begin_costs(job)
+        job.running.clear()
+        job.notices += (reason,) if reason else ()
+        self.store.update(job)
+        self.audience.job_changed(job)
+
+    def is_over(self, job: Job, task: Task) -> bool:
+        """Whether the task is part of a frame that meanwhile is rendered whole."""
+        return task.part is not None and not job.parts
 
     def put_back(self, job: Job, task: Task) -> None:
         """The task waits again."""
@@ -135,8 +154,8 @@ class Books:
         """The task is given up."""
         self._count(job, task, TaskState.RENDERING, TaskState.FAILED)
         self.store.set_task(task, TaskState.FAILED, reason)
-        if task.frame is not None and job.costs is not None:
-            job.costs.give_up(task.frame)
+        if (step := job.step(task)) is not None and job.costs is not None:
+            job.costs.give_up(step)
         self.settle(job)
 
     def finish(self, job: Job, task: Task, seconds: float, outputs: Sequence[NewOutput]) -> None:
@@ -146,8 +165,8 @@ class Books:
         job.undelivered = self.store.undelivered(job.id)
         if task.frame is not None:
             job.seconds += seconds
-            if job.costs is not None:
-                job.costs.add(task.frame, seconds, first=running is not None and running.first)
+        if (step := job.step(task)) is not None and job.costs is not None:
+            job.costs.add(step, seconds, first=running is not None and running.first)
         self.settle(job)
         self.audience.outputs_ready(job)
 
@@ -182,12 +201,13 @@ class Books:
 
     def _begin_costs(self, job: Job) -> None:
         """Be ready to learn what frames cost, from those on that are done, and from an earlier save."""
-        job.costs = Costs(parse_frames(job.spec.frames))
-        for frame, seconds in self.store.costs(job.id):
-            if seconds is None:
-                job.costs.give_up(frame)
-            else:
-                job.costs.add(frame, seconds, first=not job.costs.known)
+        job.costs = Costs(range(job.parts.total()) if job.parts else parse_frames(job.spec.frames))
+        for task, seconds in self.store.costs(job.id):
+            step = job.step(task)
+            if step is not None and seconds is None:
+                job.costs.give_up(step)
+            elif step is not None and seconds is not None:
+                job.costs.add(step, seconds, first=not job.costs.known)
         for earlier in reversed(self._jobs.values()):
             same = job.spec.group and (earlier.owner, earlier.spec.group) == (job.owner, job.spec.group)
             if same and earlier is not job and earlier.costs is not None and earlier.costs.known:
@@ -208,6 +228,7 @@ class Books:
         job.running.pop(task.position, None)
         if task.frame is None:
             job.movie = after
-        else:
-            job.frames[before] -= 1
-            job.frames[after] += 1
+            return
+        counted = job.frames if task.part is None else job.parts
+        counted[before] -= 1
+        counted[after] += 1

@@ -17,7 +17,7 @@ from addon.protocol.paths import check_relative_name
 
 from . import pictures
 from .executors.base import WrittenFile
-from .job_store import PICTURE, RESULT, NewOutput
+from .job_store import PART, PICTURE, RESULT, NewOutput
 from .jobs import Task
 
 
@@ -74,7 +74,7 @@ class JobFolders:
             link_or_copy(written.path, target)
             size, digest = digest_of(target)
             sync(target)
-            kind = PICTURE if for_movie and not written.directory else RESULT
+            kind = PART if task.part is not None else PICTURE if for_movie and not written.directory else RESULT
             kept.append(NewOutput(written.directory, written.name, size, digest, stored, kind))
         sync(self._outputs(task.job))
         return kept

@@ -5,6 +5,7 @@ Every method is one transaction, on disk when it returns (WAL with synchronous=F
 on a spinning disk, less than one on a solid-state one).
 """
 
+import itertools
 import json
 import sqlite3
 from collections import Counter
@@ -38,7 +39,7 @@ MIGRATIONS = (
     );
     CREATE TABLE tasks (
         job TEXT NOT NULL REFERENCES jobs ON DELETE CASCADE,
-        position INTEGER NOT NULL,
+        position INTEGER NOT NULL,       -- below 0: part of a frame
         frame INTEGER,                   -- NULL: the movie
         state TEXT NOT NULL,
         attempts INTEGER NOT NULL DEFAULT 0,
@@ -57,7 +58,8 @@ MIGRATIONS = (
         size INTEGER NOT NULL,
         digest TEXT NOT NULL,
         stored TEXT NOT NULL,            -- file name below the job's output folder
-        kind TEXT NOT NULL,              -- 'result' travels to the artist, 'picture' becomes part of the movie
+        kind TEXT NOT NULL,              -- 'result' travels to the artist, 'picture' becomes part of the movie,
+                                         -- 'part' part of its frame
         delivered INTEGER NOT NULL DEFAULT 0
     );
     CREATE INDEX outputs_by_job ON outputs (job, delivered, id);
@@ -65,8 +67,8 @@ MIGRATIONS = (
 )
 """Numbered by position; PRAGMA user_version says how many have run."""
 
-RESULT, PICTURE = "result", "picture"
-"""What an output is: something that travels to the artist, or a frame that becomes part of a movie."""
+RESULT, PICTURE, PART = "result", "picture", "part"
+"""What an output is: something that travels to the artist, a frame that becomes part of a movie, or part of a frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ class NewOutput:
     digest: str
     stored: str
     kind: str
-    """RESULT or PICTURE."""
+    """RESULT, PICTURE or PART."""
 
 
 class JobStore:
@@ -116,9 +118,13 @@ class JobStore:
 
     # Jobs
 
-    def add(self, job: Job, frames: Sequence[int]) -> None:
-        """Store a new job with one pending task for each frame; `frames` come in the order to render them in."""
-        rows = ((job.id, position, frame, TaskState.PENDING) for position, frame in enumerate(frames))
+    def add(self, job: Job, frames: Sequence[int], parts: int = 0) -> None:
+        """Store a new job with one pending task for each frame, and for each of the first one's `parts`.
+
+        `frames` come in the order to render them in.
+        """
+        tasks = itertools.chain(enumerate(frames), ((-1 - part, frames[0]) for part in range(parts)))
+        rows = ((job.id, position, frame, TaskState.PENDING) for position, frame in tasks)
         with self._transaction():
             self._db.execute(
                 "INSERT INTO jobs SELECT ?, ?, ?, ?, ?, ?, ?, ?, COALESCE(MAX(arrived), 0) + 1, NULL FROM jobs",
@@ -181,6 +187,12 @@ class JobStore:
                 (job.id, job.total),
             )
 
+    def drop_parts(self, job: str) -> None:
+        """Remove the parts of a job's frame, with what is rendered of them."""
+        with self._transaction():
+            for table in ("outputs", "tasks"):
+                self._db.execute(f"DELETE FROM {table} WHERE job=? AND position<0", (job,))  # noqa: S608 - two words
+
     def set_task(self, task: Task, state: TaskState, reason: str | None = None) -> None:
         """Store a task's new state and its number of attempts."""
         with self._transaction():
@@ -227,14 +239,14 @@ class JobStore:
             )
         return TaskState(before[0])
 
-    def costs(self, job: str) -> list[tuple[int, float | None]]:
-        """Return the frames that are done with their seconds, and those that have failed with None."""
+    def costs(self, job: str) -> list[tuple[Task, float | None]]:
+        """Return the frames, and parts, that are done, with their seconds, and those that have failed with None."""
         rows = self._db.execute(
-            "SELECT frame, CASE state WHEN 'done' THEN seconds END FROM tasks"
+            "SELECT job, position, frame, attempts, CASE state WHEN 'done' THEN seconds END FROM tasks"
             " WHERE job=? AND state IN ('done', 'failed') AND frame IS NOT NULL ORDER BY position",
             (job,),
         )
-        return [(int(frame), seconds) for frame, seconds in rows]
+        return [(Task(*row), seconds) for *row, seconds in rows]
 
     def waiting_outputs(self, job: str, after: int, limit: int) -> list[Output]:
         """Return up to `limit` results with a number above `after` that the artist has not acknowledged."""
@@ -270,6 +282,11 @@ class JobStore:
         )
         return [(int(row[0]), str(row[1])) for row in rows]
 
+    def parts(self, job: str) -> list[str]:
+        """Return where the parts of a job's frame are stored, the lowest first."""
+        query = "SELECT stored FROM outputs WHERE job=? AND kind='part' ORDER BY position DESC"
+        return [str(row[0]) for row in self._db.execute(query, (job,))]
+
     # Inside
 
     def _job(self, owner: str, spec: str, state: str, text: str, notices: str, blender: str | None) -> Job:
@@ -284,12 +301,13 @@ class JobStore:
     def refresh(self, job: Job) -> None:
         """Read a job's counts anew from its tasks and outputs."""
         counted = self._db.execute(
-            "SELECT state, COUNT(*), SUM(COALESCE(seconds, 0)) FROM tasks WHERE job=? AND frame IS NOT NULL"
-            " GROUP BY state",
+            "SELECT position < 0, state, COUNT(*), SUM(COALESCE(seconds, 0)) FROM tasks"
+            " WHERE job=? AND frame IS NOT NULL GROUP BY position < 0, state",
             (job.id,),
         ).fetchall()
-        job.frames = Counter({TaskState(state): count for state, count, _ in counted})
-        job.seconds = sum(seconds for state, _, seconds in counted if state == TaskState.DONE)
+        job.frames = Counter({TaskState(state): count for part, state, count, _ in counted if not part})
+        job.parts = Counter({TaskState(state): count for part, state, count, _ in counted if part})
+        job.seconds = sum(seconds for *_, state, _, seconds in counted if state == TaskState.DONE)
         movie = self._db.execute("SELECT state FROM tasks WHERE job=? AND frame IS NULL", (job.id,)).fetchone()
         job.movie = None if movie is None else TaskState(movie[0])
         job.undelivered = self.undelivered(job.id)

@@ -20,7 +20,7 @@ CPU = "CPU"
 
 
 class TaskState(enum.StrEnum):
-    """Where one frame, or the making of the movie, stands."""
+    """Where one frame, a part of it, or the making of the movie, stands."""
 
     PENDING = "pending"
     RENDERING = "rendering"
@@ -46,14 +46,21 @@ try.
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One thing to run in a Blender: a frame, or, with frame None, the movie made of all frames."""
+    """One thing to run in a Blender: a frame, part of a frame, or, with frame None, the movie made of all frames."""
 
     job: str
     position: int
-    """Order of rendering within the job, from 0; the movie comes last."""
+    """Order of rendering within the job, from 0; the movie comes last. A split frame's parts come before it, from -1
+    downwards.
+    """
     frame: int | None
     attempts: int = 0
     """Blenders it has taken down so far."""
+
+    @property
+    def part(self) -> int | None:
+        """Which part of its frame it is, from 0 for the lowest; None: all of it, made of the parts if it has any."""
+        return -1 - self.position if self.position < 0 else None
 
 
 @dataclass(slots=True)
@@ -142,8 +149,10 @@ class Job:
     """Where the movie stands that is made of the frames at the end; None: the frames themselves are what is wanted."""
     frames: Counter[TaskState] = field(default_factory=Counter)
     """Frames by state; the movie's task is not among them."""
+    parts: Counter[TaskState] = field(default_factory=Counter)
+    """Parts by state, of a frame that is split over the slots; empty: it is rendered whole."""
     seconds: float = 0.0
-    """Render time of the finished frames, summed."""
+    """Render time of the finished frames, or parts, summed."""
     undelivered: int = 0
     preview: tuple[int, bytes] | None = None
     """Frame and JPEG of the newest small picture; not kept over a restart."""
@@ -158,6 +167,20 @@ class Job:
     def id(self) -> str:
         """The identifier that the client made up."""
         return self.spec.job
+
+    def step(self, task: Task) -> int | None:
+        """Return the number that a task has among the job's `costs`: of its frame, or of its part of a split one.
+
+        None: it costs something else, as the movie does, and putting parts together.
+        """
+        if self.parts:
+            return task.part
+        return task.frame if task.part is None else None
+
+    @property
+    def lacks_parts(self) -> bool:
+        """Whether its frame cannot be put together yet."""
+        return self.parts[TaskState.DONE] < self.parts.total()
 
     @property
     def finished(self) -> bool:

@@ -31,6 +31,7 @@ from .executors.base import (
     Event,
     Executor,
     Listener,
+    NotSplit,
     Opened,
     PreviewMade,
     Progressed,
@@ -41,7 +42,7 @@ from .job_folders import JobFolders
 from .job_store import NewOutput
 from .jobs import CPU, MAX_ATTEMPTS, Job, Task, TaskState
 from .pictures import IncompletePicture
-from .scheduler import IdleSlot, plan
+from .scheduler import IdleSlot, is_ready, parts_of, plan
 from .sources import Source, Sources
 from .store import Store
 
@@ -124,7 +125,7 @@ class Node:
     def _enter(self, owner: str, spec: JobSpec, source: Source) -> None:
         frames = in_order(parse_frames(spec.frames), spec.order, spec.current)
         job = Job(spec, owner, total=len(frames), blender=source.blender.name)
-        self.books.add(job, frames)
+        self.books.add(job, frames, parts_of(spec.split, len(frames), self._executor.slots))
         self._prepared[job.id] = source
         self._supersede(job)
         log.info("job %s: %s, frames %s, Blender %s", job.id[:8], spec.title, spec.frames, job.blender)
@@ -212,7 +213,7 @@ class Node:
                 continue
             slots = self._executor.cpu_slots if job.device == CPU else self._executor.slots
             for task in self.books.store.pending(job.id, max(0, slots - len(job.running))):
-                if task.frame is not None or job.frames[TaskState.DONE] == job.total:
+                if is_ready(job, task):
                     yield task
 
     def _run(self, slot: int, task: Task) -> None:
@@ -241,8 +242,14 @@ class Node:
             log=self.folders.log(job.id),
             draft=self._drafts.wanted(job),
         )
+        if task.part is not None:
+            on_cpu = self._executor.cpu_slots > 1
+            return dataclasses.replace(assignment, parts=job.parts.total(), parts_on_cpu=on_cpu)
         if task.frame is not None:
-            return assignment
+            parts = self.books.store.parts(job.id) if job.parts else ()
+            return dataclasses.replace(
+                assignment, pictures=tuple(self.folders.output(job.id, stored) for stored in parts)
+            )
         pictures = self.books.store.pictures(job.id)
         return dataclasses.replace(
             assignment,
@@ -255,7 +262,17 @@ class Node:
         if isinstance(event, AttemptClosed):
             self._leave(assignment)
         elif task.job in self.books:
-            self._on_news(self.books.job(task.job), assignment, event)
+            job = self.books.job(task.job)
+            if self.books.is_over(job, task):
+                self._on_late_news(assignment, event)
+            else:
+                self._on_news(job, assignment, event)
+
+    def _on_late_news(self, assignment: Assignment, event: Event) -> None:
+        """A slot that was rendering part of a frame finds out as well that it is rendered whole."""
+        if isinstance(event, Written | NotSplit | TaskFailed | BlenderDied):
+            self._free_slot(assignment)
+            self._schedule()
 
     def _on_news(self, job: Job, assignment: Assignment, event: Event) -> None:
         task = assignment.task
@@ -267,10 +284,15 @@ class Node:
             case PreviewMade():
                 self._on_preview(job, task, event.path)
             case Written():
-                self._drafts.learn(job, event.draft_s, event.seconds)
+                self._learn(job, task, event)
                 self._free_slot(assignment)
                 self.books.attempts.use(assignment.folder, job.id)
                 self._background.start(self._keep(job, assignment, event))
+                self._schedule()
+            case NotSplit():
+                self._free_slot(assignment)
+                self._drafts.forget(job)  # A part's was not made.
+                self.books.make_whole(job, event.reason)
                 self._schedule()
             case TaskFailed():
                 self._free_slot(assignment)
@@ -281,10 +303,18 @@ class Node:
                 self._try_again(job, task, _death(task, event.last_words))
                 self._schedule()
 
+    def _learn(self, job: Job, task: Task, event: Written) -> None:
+        """What a split frame would have cost in one piece is what a part cost, times their number."""
+        if task.part is not None:
+            self._drafts.learn(job, event.draft_s, event.seconds * job.parts.total())
+        elif not job.parts:
+            self._drafts.learn(job, event.draft_s, event.seconds)
+
     def _on_opened(self, job: Job, event: Opened) -> None:
         job.device = event.device
-        if event.notices != job.notices:
-            job.notices = event.notices
+        notices = tuple(dict.fromkeys((*job.notices, *event.notices)))  # The node's own are among the first.
+        if notices != job.notices:
+            job.notices = notices
             self.books.store.update(job)
         if event.movie and job.total > 1 and job.movie is None:
             job.movie = TaskState.PENDING
@@ -323,7 +353,7 @@ class Node:
         except (IncompletePicture, UnsafePath, OSError) as error:
             failure = error
         try:
-            if job.id in self.books and job.state != JobState.SUPERSEDED:
+            if job.id in self.books and job.state != JobState.SUPERSEDED and not self.books.is_over(job, task):
                 if failure is None:
                     self.books.finish(job, task, event.seconds, outputs)
                 else:
@@ -350,8 +380,13 @@ class Node:
             self._fail(job, task, reason, fatal=False)
 
     def _fail(self, job: Job, task: Task, reason: str, fatal: bool) -> None:
+        if job.parts and task.part is None and not fatal:
+            log.warning("job %s: the parts of its frame do not fit together: %s", job.id[:8], reason)
+            self.books.put_back(job, dataclasses.replace(task, attempts=0))
+            self.books.make_whole(job, "")
+            return
         self.books.fail(job, task, reason)
-        if fatal and not job.finished:
+        if (fatal or task.part is not None) and not job.finished:
             self._stop(job, JobState.FAILED, reason)
 
     def _stop(self, job: Job, state: JobState, text: str) -> None:
@@ -361,7 +396,8 @@ class Node:
                 self._executor.stop(slot)
                 del self._assigned[slot]
                 self._open_jobs.pop(slot, None)
-                self.books.put_back(job, assignment.task)
+                if not self.books.is_over(job, assignment.task):
+                    self.books.put_back(job, assignment.task)
         self._prepared.pop(job.id, None)
         self.books.move(job, state, text)
 

@@ -6,10 +6,12 @@ from heapq import heapify, heapreplace
 
 from addon.protocol.messages import JobState, JobStatus
 
-from .jobs import Job, Running, TaskState
+from .jobs import Job, TaskState
 
 PLACED = 8
 """Frames for each slot that are placed one by one; what comes before them fills all slots alike."""
+MERGING_SHARE = 0.02
+"""Of a split frame's progress: putting the parts together. Measured 0.1 s for 400x300, of 3 s."""
 
 
 def status_of(job: Job, now: float) -> JobStatus:
@@ -44,8 +46,11 @@ def fraction_of(job: Job, now: float) -> float:
     """Part of the job's frames that is rendered, 0 to 1, unfinished frames in proportion."""
     if job.state == JobState.DONE:
         return 1.0
-    parts = sum(running.fraction(now) for running in job.running.values() if running.task.frame is not None)
-    return min(1.0, (job.frames[TaskState.DONE] + parts) / job.total)
+    running = sum(each.fraction(now) for each in job.running.values() if each.task.frame is not None)
+    if job.parts:
+        done = job.parts[TaskState.DONE] + (running if job.lacks_parts else 0)
+        return (1 - MERGING_SHARE) * min(1.0, done / job.parts.total())
+    return min(1.0, (job.frames[TaskState.DONE] + running) / job.total)
 
 
 def eta_of(job: Job, now: float) -> float | None:
@@ -55,13 +60,15 @@ def eta_of(job: Job, now: float) -> float | None:
     """
     if job.finished or not job.running or job.costs is None:
         return None
-    running = [each for each in job.running.values() if each.task.frame is not None]
+    running = [each for each in job.running.values() if job.step(each.task) is not None]
     if not running:
         return None  # How long a movie takes to encode is not known.
+    pending = (job.parts or job.frames)[TaskState.PENDING]
     left = [each.left_s(now) for each in running]
     if job.costs.known:
         of_all = job.costs.left(job.shape)  # The running ones are not done: these count with what they lack.
-        begun = [job.costs.expect(_frame(each), job.shape) for each in running]
+        steps = [step for each in running if (step := job.step(each.task)) is not None]
+        begun = [job.costs.expect(step, job.shape) for step in steps]
         lacking = [max(0.0, cost - (now - each.started)) for cost, each in zip(begun, running, strict=True)]
         rest = of_all - sum(begun)
         lacking = [known if known is not None else guess for known, guess in zip(left, lacking, strict=True)]
@@ -72,8 +79,7 @@ def eta_of(job: Job, now: float) -> float | None:
         elapsed = [now - each.started for each in running if each.left_s(now) is not None]
         mean = (sum(elapsed) + sum(known)) / len(known)
         lacking = known + [mean] * (len(running) - len(known))
-        rest = job.frames[TaskState.PENDING] * mean
-    pending = job.frames[TaskState.PENDING]
+        rest = pending * mean
     return _until_all_end(lacking, pending, max(0.0, rest) / pending if pending else 0.0)
 
 
@@ -88,8 +94,3 @@ def _until_all_end(lacking: Sequence[float], pending: int, cost: float) -> float
     for _ in range(pending - rounds * len(ends)):
         heapreplace(ends, ends[0] + cost)
     return max(ends) + rounds * cost
-
-
-def _frame(running: Running) -> int:
-    assert running.task.frame is not None
-    return running.task.frame

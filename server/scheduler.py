@@ -4,7 +4,13 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from .jobs import Task
+from .jobs import Job, Task, TaskState
+
+PARTS_PER_SLOT = 4
+"""A frame's rows differ in what they cost: with so many parts a slot, the last one ends soon after the others."""
+
+MOST_PARTS = 32
+"""Each part costs some work of its own: its margins, and Cycles' own beginning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +20,18 @@ class IdleSlot:
     slot: int
     open_job: str | None
     """The job whose file its Blender has open, if any: another frame of it starts without reading the file again."""
+
+
+def parts_of(wanted: bool, frames: int, slots: int) -> int:
+    """Return into how many parts a job's frame is split: none, unless it is the only one and there are slots for it."""
+    return min(MOST_PARTS, slots * PARTS_PER_SLOT) if wanted and frames == 1 and slots > 1 else 0
+
+
+def is_ready(job: Job, task: Task) -> bool:
+    """Whether what a pending task is made of is there: parts for a split frame, all frames for the movie."""
+    if task.frame is None:
+        return job.frames[TaskState.DONE] == job.total
+    return task.part is not None or not job.lacks_parts
 
 
 def plan(idle: Sequence[IdleSlot], candidates: Iterable[Task]) -> list[tuple[int, Task]]:

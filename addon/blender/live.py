@@ -50,6 +50,7 @@ class Live:
             keep_older=settings.keep_older,
             draft=settings.draft_first,
             order=settings.frame_order.lower(),
+            split=settings.split_stills,
         )
         self.link.submit(command)
         self.jobs.problem = shot.warning

@@ -62,6 +62,11 @@ class RelayRenderPreferences(bpy.types.AddonPreferences):
         "a twentieth of the frame's time",
         default=True,
     )
+    split_stills: BoolProperty(
+        name="Split Stills",
+        description="Render a single Cycles frame in parts on all slots of the node, where that gives the same picture",
+        default=True,
+    )
 
     def draw(self, _context: Context) -> None:
         """Draw them in Blender's preferences, in the panel's own words."""
@@ -89,6 +94,7 @@ def draw_settings(layout: Layout, settings: RelayRenderPreferences) -> None:
     layout.prop(settings, "keep_older")
     layout.prop(settings, "draft_first")
     layout.prop(settings, "frame_order")
+    layout.prop(settings, "split_stills")
 
 
 def draw_save_switch(row: Layout, settings: RelayRenderPreferences) -> None:

@@ -51,7 +51,9 @@ def frames_text(start: int, end: int, step: int = 1) -> str:
     return f"{start}-{end}" + (f"x{step}" if step > 1 else "")
 
 
-def render_command(shot: Shot, *, trigger: str, keep_older: bool, draft: bool, order: str) -> dict[str, Any]:
+def render_command(
+    shot: Shot, *, trigger: str, keep_older: bool, draft: bool, order: str, split: bool
+) -> dict[str, Any]:
     """Return the line that hands `shot` to the client, as a new job."""
     return {
         "command": "render",
@@ -65,6 +67,7 @@ def render_command(shot: Shot, *, trigger: str, keep_older: bool, draft: bool, o
         "draft": draft,
         "order": order,
         "current": shot.current,
+        "split": split,
         "folder": shot.folder,
         "targets": shot.targets,
         "dependencies": shot.dependencies,

@@ -51,6 +51,8 @@ class Order:
     order: FrameOrder = FrameOrder.SEQUENCE
     current: int | None = None
     """The frame that the artist was at."""
+    split: bool = True
+    """A single frame is rendered in parts on several slots, where that gives the same picture."""
     targets: dict[str, str] = field(default_factory=dict)
     """Absolute folder for each directory of the scene's File Output nodes, named as in the .blend."""
     dependencies: tuple[Dependency, ...] = ()

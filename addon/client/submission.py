@@ -254,6 +254,7 @@ class Submission:
             draft=order.draft,
             order=order.order,
             current=order.current,
+            split=order.split,
         )
 
     def _advance(self, arrived: int) -> None:

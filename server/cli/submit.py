@@ -45,6 +45,12 @@ def submit(  # noqa: PLR0913, PLR0917 - each is an option
     order: Annotated[
         FrameOrder, typer.Option(help="One frame after the other, or spread out so that all can be judged early.")
     ] = FrameOrder.SEQUENCE,
+    split: Annotated[
+        bool,
+        typer.Option(
+            "--split/--no-split", help="Render a single frame on all slots, where that gives the same picture."
+        ),
+    ] = True,
     blender: Annotated[
         list[Path] | None,
         typer.Option(help="A Blender to ask what the file uses, beside those found: program or folder."),
@@ -60,7 +66,7 @@ def submit(  # noqa: PLR0913, PLR0917 - each is an option
     uses, warning = _dependencies(blend, blender or ())
     wanted = Order(
         uuid.uuid4().hex, str(blend), blend.name, scene, frames, str(output.absolute()),
-        draft=draft, order=order, dependencies=uses,
+        draft=draft, order=order, split=split, dependencies=uses,
     )  # fmt: skip
     try:
         run(_submit(wanted, to, data, warning, without_missing))

@@ -32,6 +32,11 @@ class Assignment:
     frames: tuple[int, ...] = ()
     """For the movie: the frames it is made of, with `pictures` beside them."""
     pictures: tuple[Path, ...] = ()
+    """For a frame that was split: its parts, the lowest first."""
+    parts: int = 0
+    """For a part: how many its frame is split in."""
+    parts_on_cpu: bool = True
+    """For a part: whether splitting gains anything where Cycles renders on the processor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +98,14 @@ class TaskFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class NotSplit:
+    """The frame of which a part was asked for has to be rendered whole; its slot is free."""
+
+    reason: str
+    """For the artist; empty where nobody need know."""
+
+
+@dataclass(frozen=True, slots=True)
 class BlenderDied:
     """Blender ended in the middle of the task; its slot is free."""
 
@@ -105,7 +118,7 @@ class AttemptClosed:
     """Nothing writes to the assignment's folder any more: it may be deleted."""
 
 
-Event = Opened | Progressed | Written | PreviewMade | TaskFailed | BlenderDied | AttemptClosed
+Event = Opened | Progressed | Written | PreviewMade | NotSplit | TaskFailed | BlenderDied | AttemptClosed
 Listener = Callable[[Assignment, Event], None]
 
 
@@ -138,7 +151,8 @@ class Executor(abc.ABC):
     def run(self, slot: int, assignment: Assignment) -> None:
         """Start a task on an idle slot.
 
-        The listener hears how it goes, at the end Written, TaskFailed or BlenderDied; and last of all AttemptClosed.
+        The listener hears how it goes, at the end Written, NotSplit, TaskFailed or BlenderDied; and last of all
+        AttemptClosed.
         """
 
     @abc.abstractmethod

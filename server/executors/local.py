@@ -17,6 +17,7 @@ from .base import (
     Event,
     Executor,
     Listener,
+    NotSplit,
     Opened,
     PreviewMade,
     Progressed,
@@ -195,6 +196,7 @@ class _Slot:
             "preview": self._on_preview,
             "closed": self._on_closed,
             "failed": self._on_failed,
+            "whole": self._on_whole,
         }
 
     @property
@@ -253,10 +255,14 @@ class _Slot:
 
     def _send_task(self) -> None:
         assert self._assignment is not None and self.worker is not None
-        if self._assignment.task.frame is not None:
-            self.worker.render(self._assignment)
-        else:
+        if self._assignment.task.frame is None:
             self.worker.encode(self._assignment)
+        elif self._assignment.task.part is not None:
+            self.worker.render_part(self._assignment)
+        elif self._assignment.pictures:
+            self.worker.merge(self._assignment)
+        else:
+            self.worker.render(self._assignment)
 
     def _on_line(self, worker: Worker, line: Line) -> None:
         handler = self._on_event.get(str(line.get("event")))
@@ -299,6 +305,9 @@ class _Slot:
 
     def _on_failed(self, _: Worker, line: Line) -> None:
         self._finish(TaskFailed(str(line["reason"]), bool(line.get("fatal"))))
+
+    def _on_whole(self, _: Worker, line: Line) -> None:
+        self._finish(NotSplit(str(line["reason"])))
 
     def _on_exit(self, worker: Worker) -> None:
         if worker is self.worker:  # Else it was killed or retired.

@@ -80,6 +80,22 @@ class Worker:
         task = assignment.task
         self._begin(assignment, {"command": "render", "frame": task.frame, "draft": assignment.draft})
 
+    def render_part(self, assignment: Assignment) -> None:
+        """Begin to render part of the frame of an assignment whose file is open."""
+        task = assignment.task
+        self._begin(
+            assignment,
+            {
+                "command": "part", "frame": task.frame, "part": task.part, "parts": assignment.parts,
+                "on_cpu": assignment.parts_on_cpu, "draft": assignment.draft,
+            },
+        )  # fmt: skip
+
+    def merge(self, assignment: Assignment) -> None:
+        """Begin to put a frame together whose parts are rendered."""
+        pictures = [str(path) for path in assignment.pictures]
+        self._begin(assignment, {"command": "merge", "frame": assignment.task.frame, "pictures": pictures})
+
     def encode(self, assignment: Assignment) -> None:
         """Begin to make a movie; that rearranges the open scene, so the next task must read the file again."""
         self.opened = None

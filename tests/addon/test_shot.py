@@ -39,7 +39,8 @@ def test_a_range_that_cannot_be_a_job_is_refused(span: tuple[int, int], sentence
 def test_every_command_is_a_new_job() -> None:
     shot = Shot("/p/x.blend", "Scene", "1-3", "/p/out", targets={"//passes/": "/p/passes"})
     first, second = (
-        render_command(shot, trigger="save", keep_older=False, draft=True, order="sequence") for _ in range(2)
+        render_command(shot, trigger="save", keep_older=False, draft=True, order="sequence", split=True)
+        for _ in range(2)
     )
     assert first["job"] != second["job"]
     assert re.fullmatch("[0-9a-f]{32}", first["job"])

@@ -78,6 +78,22 @@ class Worker:
         self.send(command="render", frame=frame, folder=str(folder), draft=draft)
         return self.until("closed")[:-1]
 
+    def parts(self, frame: int, count: int, folder: Path) -> list[Event]:
+        """All events of a frame in parts but the "closed" ones: those of each part, then those of the merge."""
+        events: list[Event] = []
+        for part in range(count):
+            (place := folder / str(part)).mkdir(parents=True)
+            self.send(
+                command="part", frame=frame, part=part, parts=count, on_cpu=True, folder=str(place), draft=part == 0
+            )
+            events += self.until("closed")[:-1]
+        (place := folder / "whole").mkdir()
+        pictures = [event["outputs"][0]["path"] for event in events if event["event"] == "written"]
+        if len(pictures) == count:
+            self.send(command="merge", frame=frame, pictures=pictures, folder=str(place))
+            events += self.until("closed")[:-1]
+        return events
+
     def stop(self) -> None:
         self.process.kill()
         self.process.wait()

@@ -133,6 +133,21 @@ def worth_a_draft(scene: Any) -> None:
 
 
 @builder
+def split_layers(scene: Any) -> None:
+    """Two view layers with passes in a multilayer EXR, noise for adaptive sampling to look at, odd numbers of rows."""
+    layers(scene)
+    scene.render.image_settings.color_depth = "32"
+    scene.render.image_settings.exr_codec = "NONE"
+    scene.cycles.samples = 160
+    scene.cycles.adaptive_threshold = 0.03
+    scene.cycles.adaptive_min_samples = 16
+    scene.render.resolution_x, scene.render.resolution_y = 231, 163
+    scene.render.resolution_percentage = 90
+    scene.camera.data.dof.use_dof = True
+    scene.camera.data.dof.aperture_fstop = 0.5
+
+
+@builder
 def compositor_only(scene: Any) -> None:
     """A compositor that changes the picture."""
     composite(scene, "CompositorNodeInvert")

@@ -12,6 +12,16 @@ def timeless(path: Path) -> bytes:
     return re.sub(rb"\d\d:\d\d\.\d\d", b"00:00.00", data)
 
 
+def png_without_texts(data: bytes) -> bytes:
+    """A PNG without its text chunks: length, type, data and checksum each (PNG specification, 5.3)."""
+    kept, at = data[:8], 8
+    while at < len(data):
+        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+        kept += b"" if data[at + 4 : at + 8] == b"tEXt" else data[at:end]
+        at = end
+    return kept
+
+
 def files_below(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): timeless(path) for path in folder.rglob("*") if path.is_file()}
 

@@ -24,7 +24,7 @@ MAKE_SCENE = """
 import os, bpy, array, random
 scene = bpy.context.scene
 scene.render.engine = os.environ.get("ENGINE", "CYCLES")
-scene.render.resolution_x, scene.render.resolution_y = 96, 64
+scene.render.resolution_x, scene.render.resolution_y = map(int, os.environ.get("SIZE", "96x64").split("x"))
 scene.render.filepath = os.environ.get("PATTERN", "//frames/shot_###")
 scene.cycles.samples = int(os.environ.get("SAMPLES", "1"))
 scene.cycles.use_denoising = False

@@ -47,6 +47,8 @@ class JobSpec:
     order: FrameOrder = FrameOrder.SEQUENCE
     current: int | None = None
     """The frame that the artist was at; matters for FrameOrder.SPREAD."""
+    split: bool = True
+    """Render a job's only frame in parts on several slots, where that gives the same picture."""
 
     def __post_init__(self) -> None:
         check_id(self.job)

@@ -5,6 +5,9 @@ from typing import Any
 
 import bpy
 
+CPU = "CPU"
+"""What the processor is called where a device is told."""
+
 BACKENDS = ("OPTIX", "CUDA", "HIP", "METAL", "ONEAPI")
 """Cycles' compute backends, best first: on one NVIDIA card OptiX is faster than CUDA, the others exclude each other."""
 
@@ -25,10 +28,10 @@ def prepare(scene: Any, gpu: str | None) -> tuple[str, str | None]:
     if scene.render.engine != "CYCLES":
         return "", None  # EEVEE and Workbench draw with whatever graphics driver there is; Blender does not tell.
     if scene.cycles.device != "GPU":
-        return "CPU", None
+        return CPU, None
     backend, devices = _best()
     if not devices:
-        return "CPU", "This scene asks for a GPU; this node has none, so it renders on the CPU."
+        return CPU, "This scene asks for a GPU; this node has none, so it renders on the CPU."
     _preferences().compute_device_type = backend
     chosen = gpu if any(device.id == gpu for device in devices) else None
     for device in devices:

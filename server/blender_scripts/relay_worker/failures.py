@@ -13,6 +13,10 @@ class Failure(Exception):
         """Every frame of this file would fail in the same way."""
 
 
+class RenderWhole(Exception):
+    """The frame is not to be rendered in parts; the text says why to the artist, empty: there is nothing to say."""
+
+
 def opening_failure(error: str, version: str) -> Failure:
     """Why `bpy.ops.wm.open_mainfile` raised; `error` is its text, `version` this Blender's, as in 5.2.2."""
     newer = re.search(r"newer version(?:.*?\((\d+\.\d+))?", error)

@@ -21,7 +21,7 @@ def override(owner: Any, **values: object) -> Iterator[None]:
 
 @contextmanager
 def image_format(settings: Any, file_format: str, depth: str) -> Iterator[None]:
-    """Let image settings be those of single pictures in `file_format`, with the channels it shares with the former one.
+    """Let image settings be those of pictures in `file_format`, with the channels it shares with the former one.
 
     A format limits channels, depth and arrangement of views to what it has, so these are put back after it.
     """
@@ -29,7 +29,7 @@ def image_format(settings: Any, file_format: str, depth: str) -> Iterator[None]:
     former = {name: getattr(settings, name) for name in names if hasattr(settings, name)}
     try:
         if "media_type" in former:  # since 5.0
-            settings.media_type = "IMAGE"
+            settings.media_type = "MULTI_LAYER_IMAGE" if file_format == "OPEN_EXR_MULTILAYER" else "IMAGE"
         settings.file_format = file_format
         settings.color_depth = depth
         if former["views_format"] == "MULTIVIEW":

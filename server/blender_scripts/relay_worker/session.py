@@ -3,6 +3,7 @@
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,12 @@ from bpy.app.handlers import persistent
 
 from . import devices
 from .draft import make_draft, worth_a_draft
-from .failures import Failure
+from .failures import Failure, RenderWhole
 from .frame import render_frame
 from .lines import Lines
 from .movie import encode, missing_sound, render_pictures
 from .outputs import OWN
+from .parts import check_splittable, merge_parts, render_part
 from .persistence import Persistence
 from .preview import make_preview
 from .progress import NOTHING, Progress, parse_stats
@@ -34,6 +36,7 @@ class Session:
         self._lines = lines
         self._opened: tuple[str, str | None, str, list[str]] | None = None
         self._encoding: bool | None = None
+        self._device = ""
         self._frame: int | None = None
         self._drafting = False
         self._persistence = Persistence()
@@ -55,6 +58,13 @@ class Session:
                     self._open(command["path"], command["scene"], command["tree"], command["roots"], command["gpu"])
                 case "render":
                     self._render(command["frame"], Path(command["folder"]), command["draft"])
+                case "part":
+                    self._check_splittable(command["parts"], command["on_cpu"])
+                    self._render_part(
+                        command["frame"], command["part"], command["parts"], Path(command["folder"]), command["draft"]
+                    )
+                case "merge":
+                    self._render(command["frame"], Path(command["folder"]), False, list(map(Path, command["pictures"])))
                 case "encode":
                     self._encode(command["frames"], command["pictures"], Path(command["folder"]))
                 case "warm":
@@ -64,13 +74,15 @@ class Session:
                     raise ValueError(f"no such command: {unknown}")
         except Failure as failure:
             self._lines.emit("failed", frame=self._frame, fatal=failure.fatal, reason=str(failure))
+        except RenderWhole as reason:
+            self._lines.emit("whole", frame=self._frame, reason=str(reason))
         if "folder" in command:  # From here on the parent may do with it as it likes.
             self._lines.emit("closed", frame=self._frame)
 
     def _open(self, path: str, name: str | None, tree: str, roots: list[str], gpu: str | None) -> None:
         self._opened = self._encoding = None
         scene = open_scene(path, name, tree, roots)
-        device, notice = devices.prepare(scene, gpu)
+        self._device, notice = devices.prepare(scene, gpu)
         self._opened = path, name, tree, roots
         self._lines.emit(
             "opened",
@@ -82,22 +94,38 @@ class Session:
             frame_end=scene.frame_end,
             frame_step=scene.frame_step,
             frame_current=scene.frame_current,
-            device=device,
+            device=self._device,
             notices=[text for text in (notice, missing_files(), missing_sound(scene)) if text],
         )
 
-    def _render(self, frame: int, folder: Path, draft: bool) -> None:
+    def _render(self, frame: int, folder: Path, draft: bool, parts: Sequence[Path] = ()) -> None:
         scene = self._scene(encoding=False)
         draft_s = self._draft(scene, frame, folder / "draft") if draft and worth_a_draft(scene) else None
         self._lines.emit("started", frame=frame)
         began = time.monotonic()
         with self._persistence.frame(scene):
-            outputs = render_frame(scene, frame, folder)
+            outputs = merge_parts(scene, frame, parts, folder) if parts else render_frame(scene, frame, folder)
         seconds = time.monotonic() - began
         picture = next((Path(output["path"]) for output in outputs if output["directory"] == OWN), None)
         self._lines.emit("written", frame=frame, seconds=round(seconds, 4), draft_s=draft_s, outputs=outputs)
         if picture and (size := make_preview(picture, scene, preview := folder / "preview.jpg")):
             self._lines.emit("preview", frame=frame, path=str(preview), width=size[0], height=size[1])
+
+    def _check_splittable(self, count: int, on_cpu: bool) -> None:
+        """Raise RenderWhole. `on_cpu`: whether parts gain anything where Cycles renders on the processor."""
+        check_splittable(self._scene(encoding=False), count)
+        if self._device == devices.CPU and not on_cpu:
+            raise RenderWhole("")
+
+    def _render_part(self, frame: int, number: int, count: int, folder: Path, draft: bool) -> None:
+        scene = self._scene(encoding=False)
+        draft_s = self._draft(scene, frame, folder / "draft") if draft else None
+        self._lines.emit("started", frame=frame)
+        self._persistence.keep(scene)  # Each part after the first finds the scene prepared.
+        began = time.monotonic()
+        outputs = render_part(scene, frame, number, count, folder)
+        seconds = round(time.monotonic() - began, 4)
+        self._lines.emit("written", frame=frame, seconds=seconds, draft_s=draft_s, outputs=outputs)
 
     def _draft(self, scene: bpy.types.Scene, frame: int, folder: Path) -> float:
         """Show the frame before it is rendered; return the seconds that this took."""

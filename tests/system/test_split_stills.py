@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One frame on two slots of a node."""
+
+from pathlib import Path
+
+from server.blenders import Blender
+from tests.blender.written import png_without_texts
+from tests.system.harness import MakeScene, StartClient, StartNode
+
+
+def test_a_still_on_two_slots_is_the_same_picture_although_a_blender_dies(
+    any_blender: Blender, start_node: StartNode, start_client: StartClient, make_scene: MakeScene, tmp_path: Path
+) -> None:
+    # GIVEN a node with two slots, and a frame that is rendered whole there
+    node = start_node(any_blender, "--slots", "2")
+    client = start_client(node.address)
+    blend = make_scene(any_blender, SIZE="256x160", SAMPLES="100")
+    client.until_state(client.render(blend, tmp_path / "whole", "5", split=False), "done")
+    # WHEN it is rendered in parts, and a Blender dies in the middle of a part
+    job = client.render(blend, tmp_path / "frames", "5")
+    client.until(lambda line: line["event"] == "job" and line["job"] == job and line["fraction"] > 0.1)
+    node.blenders()[0].kill()
+    # THEN it counts as one frame, and is the same picture
+    done = client.until_state(job, "done", "failed")
+    assert (done["state"], done["total"], done["done"], done["notices"]) == ("done", 1, 1, []), done
+    whole, merged = (png_without_texts((tmp_path / name / "shot_005.png").read_bytes()) for name in ("whole", "frames"))
+    assert merged == whole
+    # AND no part of it is left on the node
+    assert list((node.data / "jobs").iterdir()) == []
+    # AND a frame that cannot be split renders whole, and says why
+    job = client.render(make_scene(any_blender, ENGINE="BLENDER_WORKBENCH"), tmp_path / "workbench", "5")
+    done = client.until_state(job, "done", "failed")
+    assert done["state"] == "done", done
+    assert "only Cycles" in "".join(done["notices"])
+    assert (tmp_path / "workbench" / "shot_005.png").exists()

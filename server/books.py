@@ -140,8 +140,9 @@ class Books:
 
     def finish(self, job: Job, task: Task, seconds: float, outputs: Sequence[NewOutput]) -> None:
         """The task is done, and its results lie among the job's outputs."""
-        self._count(job, task, self.store.finish(task, seconds, outputs), TaskState.DONE)
-        job.undelivered = self.store.undelivered(job.id)
+        before, change = self.store.finish(task, seconds, outputs)
+        self._count(job, task, before, TaskState.DONE)
+        job.undelivered += change
         if task.frame is not None:
             job.seconds += seconds
             if job.costs is not None:
@@ -155,9 +156,8 @@ class Books:
         if known is None:
             return None
         job = self._jobs[known[0]]
-        self.store.delivered(output)
+        job.undelivered += self.store.delivered(output)
         self._folders.output(job.id, known[1]).unlink(missing_ok=True)
-        job.undelivered = self.store.undelivered(job.id)
         self.audience.job_changed(job)
         self.release(job)
         return job

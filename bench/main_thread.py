@@ -4,18 +4,17 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from server.blenders import Blender
 from tests.addon.scripted_client import wait_for
-from tests.e2e.panel import PREFERENCES, state
+from tests.e2e.panel import PREFERENCES, show_tab, state
 from tests.e2e.window import BlenderWindow, blender_window, virtual_screen
 
 from . import window as bench_window
 from .links import Link, Relay
 from .node import fresh_node
-from .studio import TINY, Studio
 
 LOOP = Path(__file__).with_name("main_loop.py")
 ELSEWHERE = 10
@@ -32,33 +31,36 @@ class BusyWindow:
 
     def gaps_at_rest(self) -> list[float]:
         """Return the seconds between the main thread's turns while nothing happens."""
-        return self._run(f"gaps_at_rest({REST_S})")
+        found: list[float] = self._run(f"gaps_at_rest({REST_S})")
+        return found
 
     def gaps_while_sending(self, size: int, seed: int) -> list[float]:
         """Return them while a save leaves, `size` bytes of which are new. Returns when its job is done."""
-        found = self._run(f"gaps_while_sending({size}, {seed})")
+        found: list[float] = self._run(f"gaps_while_sending({size}, {seed})")
         wait_for(lambda: set(state(self._window)["jobs"].values()) == {"done"}, "the job to be done", TIMEOUT_S)
         return found
 
-    def _run(self, call: str) -> list[float]:
-        code = f"{LOOP.read_text(encoding='utf-8')}\nanswer = {call}"
-        found: list[float] = self._window.run(code, TIMEOUT_S)
+    def gaps_with_many_frames(self, frames: int, seconds: float) -> dict[str, list[float]]:
+        """Return "gaps", "polls" and "draws" of main_loop.py. Returns when the job is cancelled."""
+        show_tab(self._window)
+        found: dict[str, list[float]] = self._run(f"gaps_with_many_frames({frames}, {seconds})")
+        wait_for(lambda: set(state(self._window)["jobs"].values()) == {"cancelled"}, "the job to be over", TIMEOUT_S)
         return found
+
+    def _run(self, call: str) -> Any:
+        return self._window.run(f"{LOOP.read_text(encoding='utf-8')}\nanswer = {call}", TIMEOUT_S)
 
 
 @contextmanager
-def busy_window(blender: Blender, link: Link, folder: Path) -> Iterator[BusyWindow]:
-    """A window with a small file open; between it and its node is `link`."""
-    blend = folder / "shot" / "shot.blend"
-    blend.parent.mkdir(parents=True)
-    with Studio(blender) as studio:
-        studio.do("build", **asdict(TINY))
-        studio.do("save", path=os.fspath(blend), compress=False)
+def busy_window(blender: Blender, link: Link, blend: Path, folder: Path) -> Iterator[BusyWindow]:
+    """A window with `blend` open; between it and its node is `link`."""
     resources = bench_window.installed(blender, folder)
     with fresh_node(blender, folder / "node") as node, Relay(link, node.port) as relay, virtual_screen() as display:
         assert node.process is not None
-        for pid in (node.process.pid, relay.pid):
+        for pid in (relay.pid, node.process.pid):
             _give_way(pid)
+        for waiting in node.blenders():  # Those that the node starts from now on inherit it.
+            _give_way(waiting.pid)
         own = {"BLENDER_USER_RESOURCES": str(resources), "DISPLAY": display, "LIBGL_ALWAYS_SOFTWARE": "1"}
         environment = {**os.environ, **own}
         with blender_window(blender.source, folder / "window", environment, "--online-mode", str(blend)) as window:

@@ -19,6 +19,7 @@ from .render import (
     TINY,
     WATCHERS,
 )
+from .render_window import CALL, GAP
 from .studio import FORMATS
 from .transfer_figures import CLIENT_MEMORY, GAP_MAX, GAP_P999, NODE_MEMORY, first_upload, resave_bytes, resave_seconds
 
@@ -76,6 +77,8 @@ RENDER = {
     WATCHERS.name: ("More than that with 200 who watch", "limit 10%"),
     ACCEPTED.name: ("A job of 100,000 frames is accepted after", "limit 2 s"),
     RESIDENT.name: ("Memory of the node's own process then", "limit 150 MB"),
+    GAP.name: ("Gaps of the window with such a job in its list, p99.9", "limit 6 ms"),
+    CALL.name: ("Longest call of the extension then", "limit 20 ms"),
 }
 
 TABLES = {"main": MAIN, "render": RENDER, "transfer": TRANSFER}

@@ -15,7 +15,7 @@ from tests.conftest import real_blenders
 from tests.system.harness import Line, NodeProcess
 
 from . import main as main_job
-from . import plain, scenes
+from . import plain, render_window, scenes
 from .measures import Measure
 from .node import Artist, artist_at, fresh_node
 from .png import same_picture
@@ -196,5 +196,6 @@ PARTS = {
     "takeover": Part((TAKEOVER,), takeover),
     "draft": Part((DRAFT,), draft),
     "server": Part((SERVER, WATCHERS, ACCEPTED, RESIDENT), server, once=True),
+    "window": Part(render_window.FIGURES, render_window.many_frames),
 }
 """By the words of `--only`."""

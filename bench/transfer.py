@@ -207,7 +207,10 @@ def window(blender: Blender, folder: Path, rounds: int, scale: Scale) -> Iterato
         return
     rest: list[float] = []
     sending: list[float] = []
-    with busy_window(blender, LINKS[0], folder) as opened, taken_by_the_host() as taken:
+    with Studio(blender) as artist:
+        artist.do("build", **asdict(studio.TINY))
+        artist.do("save", path=os.fspath(folder / "shot.blend"), compress=False)
+    with busy_window(blender, LINKS[0], folder / "shot.blend", folder) as opened, taken_by_the_host() as taken:
         for seed in range(rounds):
             rest += opened.gaps_at_rest()
             sending += opened.gaps_while_sending(scale.window, seed)

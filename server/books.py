@@ -161,8 +161,9 @@ class Books:
     def finish(self, job: Job, task: Task, seconds: float, outputs: Sequence[NewOutput]) -> None:
         """The task is done, and its results lie among the job's outputs."""
         running = job.running.get(task.position)
-        self._count(job, task, self.store.finish(task, seconds, outputs), TaskState.DONE)
-        job.undelivered = self.store.undelivered(job.id)
+        before, change = self.store.finish(task, seconds, outputs)
+        self._count(job, task, before, TaskState.DONE)
+        job.undelivered += change
         if task.frame is not None:
             job.seconds += seconds
         if (step := job.step(task)) is not None and job.costs is not None:
@@ -176,9 +177,8 @@ class Books:
         if known is None:
             return None
         job = self._jobs[known[0]]
-        self.store.delivered(output)
+        job.undelivered += self.store.delivered(output)
         self._folders.output(job.id, known[1]).unlink(missing_ok=True)
-        job.undelivered = self.store.undelivered(job.id)
         self.audience.job_changed(job)
         self.release(job)
         return job

@@ -5,7 +5,6 @@ Every method is one transaction, on disk when it returns (WAL with synchronous=F
 on a spinning disk, less than one on a solid-state one).
 """
 
-import itertools
 import json
 import sqlite3
 from collections import Counter
@@ -63,6 +62,7 @@ MIGRATIONS = (
         delivered INTEGER NOT NULL DEFAULT 0
     );
     CREATE INDEX outputs_by_job ON outputs (job, delivered, id);
+    CREATE INDEX outputs_by_task ON outputs (job, position);
     """,
 )
 """Numbered by position; PRAGMA user_version says how many have run."""
@@ -123,15 +123,19 @@ class JobStore:
 
         `frames` come in the order to render them in.
         """
-        tasks = itertools.chain(enumerate(frames), ((-1 - part, frames[0]) for part in range(parts)))
-        rows = ((job.id, position, frame, TaskState.PENDING) for position, frame in tasks)
+        of_parts = [(job.id, -1 - part, frames[0], TaskState.PENDING) for part in range(parts)]
         with self._transaction():
             self._db.execute(
                 "INSERT INTO jobs SELECT ?, ?, ?, ?, ?, ?, ?, ?, COALESCE(MAX(arrived), 0) + 1, NULL FROM jobs",
                 (job.id, job.owner, json.dumps(asdict(job.spec)), job.spec.manifest, job.state, job.text,
                  json.dumps(job.notices), job.blender),
             )  # fmt: skip
-            self._db.executemany("INSERT INTO tasks (job, position, frame, state) VALUES (?, ?, ?, ?)", rows)
+            # One statement: 100,000 frames take 0.2 s, and twice as long one by one.
+            self._db.execute(
+                "INSERT INTO tasks (job, position, frame, state) SELECT ?, key, value, 'pending' FROM json_each(?)",
+                (job.id, json.dumps(list(frames))),
+            )
+            self._db.executemany("INSERT INTO tasks (job, position, frame, state) VALUES (?, ?, ?, ?)", of_parts)
 
     def update(self, job: Job, finished: float | None = None) -> None:
         """Store what may change about a job; `finished` is the time, in seconds since the epoch, when it ended."""
@@ -217,17 +221,20 @@ class JobStore:
 
     # Outputs
 
-    def finish(self, task: Task, seconds: float, outputs: Iterable[NewOutput]) -> TaskState:
+    def finish(self, task: Task, seconds: float, outputs: Iterable[NewOutput]) -> tuple[TaskState, int]:
         """Store that a task is done, together with what it wrote; replaces outputs of an earlier attempt.
 
-        Returns the task's state before.
+        Returns the task's state before, and by how much the job's `undelivered` changes: -1, 0 or 1.
         """
         rows = [(task.job, task.position, task.frame, *_columns(output)) for output in outputs]
         with self._transaction():
             before = self._db.execute(
                 "SELECT state FROM tasks WHERE job=? AND position=?", (task.job, task.position)
             ).fetchone()
-            self._db.execute("DELETE FROM outputs WHERE job=? AND position=?", (task.job, task.position))
+            waited = self._waits(task.job, task.position)
+            self._db.execute(
+                "DELETE FROM outputs INDEXED BY outputs_by_task WHERE job=? AND position=?", (task.job, task.position)
+            )
             self._db.executemany(
                 "INSERT INTO outputs (job, position, frame, directory, name, size, digest, stored, kind)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -237,7 +244,8 @@ class JobStore:
                 "UPDATE tasks SET state='done', seconds=?, reason=NULL WHERE job=? AND position=?",
                 (seconds, task.job, task.position),
             )
-        return TaskState(before[0])
+            change = self._waits(task.job, task.position) - waited
+        return TaskState(before[0]), change
 
     def costs(self, job: str) -> list[tuple[Task, float | None]]:
         """Return the frames, and parts, that are done, with their seconds, and those that have failed with None."""
@@ -264,15 +272,23 @@ class JobStore:
         ).fetchone()
         return None if row is None else (str(row[0]), str(row[1]), int(row[2]))
 
-    def delivered(self, output: str) -> None:
-        """Store that the artist has an output."""
+    def delivered(self, output: str) -> int:
+        """Store that the artist has an output; return by how much its job's `undelivered` changes: -1 or 0."""
         with self._transaction():
+            row = self._db.execute("SELECT job, position FROM outputs WHERE id=?", (_number(output),)).fetchone()
+            if row is None:
+                return 0
+            waited = self._waits(*row)
             self._db.execute("UPDATE outputs SET delivered=1 WHERE id=?", (_number(output),))
+            return self._waits(*row) - waited
 
-    def undelivered(self, job: str) -> int:
-        """Count the tasks of a job with results that the artist has not acknowledged."""
-        query = "SELECT COUNT(DISTINCT position) FROM outputs WHERE job=? AND delivered=0 AND kind='result'"
-        return int(self._db.execute(query, (job,)).fetchone()[0])
+    def _waits(self, job: str, position: int) -> bool:
+        """Whether a task has results that the artist has not acknowledged; its cost does not grow with the job."""
+        query = (
+            "SELECT EXISTS (SELECT 1 FROM outputs INDEXED BY outputs_by_task"
+            " WHERE job=? AND position=? AND delivered=0 AND kind='result')"
+        )
+        return bool(self._db.execute(query, (job, position)).fetchone()[0])
 
     def pictures(self, job: str) -> list[tuple[int, str]]:
         """Return (frame, stored) of the pictures that a movie is made of, in order; several a frame if it has views."""
@@ -299,7 +315,7 @@ class JobStore:
         return job
 
     def refresh(self, job: Job) -> None:
-        """Read a job's counts anew from its tasks and outputs."""
+        """Read a job's counts anew from its tasks and outputs: a tenth of a second for 100,000 frames."""
         counted = self._db.execute(
             "SELECT position < 0, state, COUNT(*), SUM(COALESCE(seconds, 0)) FROM tasks"
             " WHERE job=? AND frame IS NOT NULL GROUP BY position < 0, state",
@@ -310,7 +326,8 @@ class JobStore:
         job.seconds = sum(seconds for *_, state, _, seconds in counted if state == TaskState.DONE)
         movie = self._db.execute("SELECT state FROM tasks WHERE job=? AND frame IS NULL", (job.id,)).fetchone()
         job.movie = None if movie is None else TaskState(movie[0])
-        job.undelivered = self.undelivered(job.id)
+        query = "SELECT COUNT(DISTINCT position) FROM outputs WHERE job=? AND delivered=0 AND kind='result'"
+        job.undelivered = int(self._db.execute(query, (job.id,)).fetchone()[0])
 
     def _lock(self) -> None:
         """Keep every other node out of this data folder until we end, however that is."""

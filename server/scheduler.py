@@ -3,6 +3,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from .jobs import Job, Task, TaskState
 
@@ -41,7 +42,7 @@ def plan(idle: Sequence[IdleSlot], candidates: Iterable[Task]) -> list[tuple[int
     slot that has none of the other candidates' files open, else any.
     """
     free = list(idle)
-    waiting = list(candidates)[: len(free)]
+    waiting = list(islice(candidates, len(free)))  # Each is looked up in the books: no more than there is room for.
     wanted = {task.job for task in waiting}
     pairs = []
     for task in waiting:

@@ -124,6 +124,25 @@ def running(**said: Any) -> Running:
     return Running(Task("1" * 32, 0, 1), started=100.0, **said)
 
 
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 9), st.floats(0.1, 100)), max_size=30))
+def test_a_forecast_is_of_all_that_is_known(steps: list[tuple[bool, int, float]]) -> None:
+    # GIVEN a job and an earlier save of it that was rendered, and of both become known more frames
+    asked, shape = Costs(range(10)), Costs(range(10))
+    known = [(asked, 0, 1.0), *((shape, frame, 1.0) for frame in range(10))]
+    for costs, frame, seconds in known:
+        costs.add(frame, seconds)
+    for of_shape, frame, seconds in steps:
+        known.append((shape if of_shape else asked, frame, seconds))
+        known[-1][0].add(frame, seconds)
+        # WHEN what is left is asked for after each
+        left = asked.left(shape)
+        # THEN it is what somebody would say who is asked for the first time
+        fresh = {id(asked): Costs(range(10)), id(shape): Costs(range(10))}
+        for costs, at, cost in known:
+            fresh[id(costs)].add(at, cost)
+        assert left == fresh[id(asked)].left(fresh[id(shape)])
+
+
 def test_a_frame_goes_on_while_blender_says_nothing() -> None:
     frame = running(sample=1, samples=256)
     frame.report(110.0, remaining_s=90.0)

@@ -143,11 +143,12 @@ def test_outputs_wait_until_they_are_acknowledged(store: JobStore) -> None:
     first, second = store.waiting_outputs(job.id, after=0, limit=10)
     assert (first.name, first.frame, second.name) == ("1.png", 1, "2.png")
     assert store.waiting_outputs(job.id, after=int(first.output), limit=10) == [second]
-    store.delivered(first.output)
+    assert store.delivered(first.output) == -1
     assert store.stored_output(first.output) is None
     assert store.stored_output(second.output) == (job.id, "2.png", 10)
     assert store.stored_output("1; DROP TABLE outputs") is None
-    assert store.undelivered(job.id) == 1
+    store.refresh(job)
+    assert job.undelivered == 1
 
 
 def test_a_second_attempt_replaces_the_first_ones_outputs(store: JobStore) -> None:

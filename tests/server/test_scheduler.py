@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
+from collections.abc import Iterator
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,3 +32,19 @@ def test_the_first_tasks_start_each_on_a_slot_of_its_own(
     pairs = plan(idle, tasks)
     assert [task for _, task in pairs] == tasks[: len(idle)]
     assert len({slot for slot, _ in pairs}) == len(pairs)
+
+
+@given(st.integers(0, 5))
+def test_no_more_tasks_are_looked_up_than_there_is_room_for(slots: int) -> None:
+    # GIVEN a node with many jobs, each of which costs a question to the database
+    looked_up = []
+
+    def candidates() -> Iterator[Task]:
+        for number in range(1000):
+            looked_up.append(number)
+            yield Task(str(number), 0, 1)
+
+    # WHEN a few slots are free
+    plan([IdleSlot(slot, None) for slot in range(slots)], candidates())
+    # THEN as many jobs were asked
+    assert len(looked_up) == slots

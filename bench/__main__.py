@@ -61,7 +61,7 @@ def _parse() -> argparse.Namespace:
     )
     only = (
         "only these parts (transfer: links, sessions, throughput, window, memory; render: first, animations, takeover, "
-        "draft, server, window) or Blenders (4.3)"
+        "draft, server, eta, eta-rendered, stills, window) or Blenders (4.3)"
     )
     parser.add_argument("--only", nargs="+", default=[], metavar="WORD", help=only)
     parser.add_argument("--quick", action="store_true", help="transfer: everything small, to see whether it runs")

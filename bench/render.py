@@ -14,8 +14,8 @@ from tests.blender.conftest import Worker
 from tests.conftest import real_blenders
 from tests.system.harness import Line, NodeProcess
 
+from . import eta, plain, render_window, scenes, stills
 from . import main as main_job
-from . import plain, render_window, scenes
 from .measures import Measure
 from .node import Artist, artist_at, fresh_node
 from .png import same_picture
@@ -196,6 +196,9 @@ PARTS = {
     "takeover": Part((TAKEOVER,), takeover),
     "draft": Part((DRAFT,), draft),
     "server": Part((SERVER, WATCHERS, ACCEPTED, RESIDENT), server, once=True),
+    "eta": Part(eta.SIMULATED, eta.simulated, once=True),
+    "eta-rendered": Part((eta.RENDERED,), eta.rendered, once=True),
+    "stills": Part((stills.SECONDS, stills.DIFFERENCE), stills.still),
     "window": Part(render_window.FIGURES, render_window.many_frames),
 }
 """By the words of `--only`."""

@@ -104,7 +104,7 @@ def test_the_readme_has_words_for_every_figure() -> None:
     assert set(readme.MAIN) == {figure.name for figure in FIGURES}
     asked = {figure.name for part in transfer.PARTS.values() for figure in part.figures}
     assert set(readme.TRANSFER) <= asked
-    assert set(readme.RENDER) == {figure.name for part in render.PARTS.values() for figure in part.figures}
+    assert set(readme.RENDER) <= {figure.name for part in render.PARTS.values() for figure in part.figures}
 
 
 def test_no_two_figures_have_one_name() -> None:

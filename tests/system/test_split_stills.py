@@ -17,7 +17,7 @@ def test_a_still_on_two_slots_is_the_same_picture_although_a_blender_dies(
     # GIVEN a node with two slots, and a frame that is rendered whole there
     node = start_node(any_blender, "--slots", "2")
     client = start_client(node.address)
-    blend = make_scene(any_blender, SIZE="256x160", SAMPLES="100")
+    blend = make_scene(any_blender, SIZE="160x256", SAMPLES="100")
     client.until_state(client.render(blend, tmp_path / "whole", "5", split=False), "done")
     # WHEN it is rendered in parts, and a Blender dies in the middle of a part
     job = client.render(blend, tmp_path / "frames", "5")

@@ -11,7 +11,7 @@ PARTS_PER_SLOT = 4
 """A frame's rows differ in what they cost: with so many parts a slot, the last one ends soon after the others."""
 
 MOST_PARTS = 32
-"""Each part costs some work of its own: its margins, and Cycles' own beginning."""
+"""Each part costs some work of its own: rows beyond its edges, and Cycles' own beginning."""
 
 
 @dataclass(frozen=True, slots=True)

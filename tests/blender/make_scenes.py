@@ -134,7 +134,7 @@ def worth_a_draft(scene: Any) -> None:
 
 @builder
 def split_layers(scene: Any) -> None:
-    """Two view layers with passes in a multilayer EXR, noise for adaptive sampling to look at, odd numbers of rows."""
+    """Two view layers with passes in a multilayer EXR, noise that adaptive sampling looks at, an odd number of rows."""
     layers(scene)
     scene.render.image_settings.color_depth = "32"
     scene.render.image_settings.exr_codec = "NONE"

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from addon.protocol.messages import JobState
-from server.blender_scripts.relay_worker.bands import MARGIN_ROWS, bands, border
+from server.blender_scripts.relay_worker.bands import bands, border
 from server.blender_scripts.relay_worker.splitting import why_whole, worth_parts
 from server.books import Books
 from server.forecast import Costs
@@ -30,15 +30,15 @@ PARTS = 4
 
 @given(st.integers(1, 70_000), st.integers(1, MOST_PARTS))
 def test_bands_cover_every_row_once_and_differ_by_a_row_at_most(height: int, count: int) -> None:
-    cut = bands(height, count)
+    cut = bands(height, count, margin=8)
     assert [row for band in cut for row in range(band.first, band.last)] == list(range(height))
     assert len({band.last - band.first for band in cut} | {height // count}) <= 2
 
 
-@given(st.integers(1, 70_000), st.integers(1, MOST_PARTS))
-def test_a_bands_border_makes_blender_render_it_with_its_margins(height: int, count: int) -> None:
-    for band in bands(height, count):
-        assert (band.low, band.high) == (max(0, band.first - MARGIN_ROWS), min(height, band.last + MARGIN_ROWS))
+@given(st.integers(1, 70_000), st.integers(1, MOST_PARTS), st.integers(0, 16))
+def test_a_bands_border_makes_blender_render_it_with_its_margins(height: int, count: int, margin: int) -> None:
+    for band in bands(height, count, margin):
+        assert (band.low, band.high) == (max(0, band.first - margin), min(height, band.last + margin))
         lower, upper = border(band, height)
         assert (truncated(lower, height), truncated(upper, height)) == (band.low, band.high)
 
@@ -119,8 +119,8 @@ def test_what_is_off_stands_in_no_way(change: Callable[[Any], None]) -> None:
 
 
 def test_a_picture_needs_enough_rows() -> None:
-    assert worth_parts(128, 8)
-    assert not worth_parts(127, 8)
+    assert worth_parts(256, 8)
+    assert not worth_parts(255, 8)
 
 
 @pytest.mark.parametrize(

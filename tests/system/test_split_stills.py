@@ -7,6 +7,9 @@ from server.blenders import Blender
 from tests.blender.written import png_without_texts
 from tests.system.harness import MakeScene, StartClient, StartNode
 
+TWO_PARTS = 2 / 8
+"""Of a frame on two slots: beyond this, one part is done at least."""
+
 
 def test_a_still_on_two_slots_is_the_same_picture_although_a_blender_dies(
     any_blender: Blender, start_node: StartNode, start_client: StartClient, make_scene: MakeScene, tmp_path: Path
@@ -14,7 +17,7 @@ def test_a_still_on_two_slots_is_the_same_picture_although_a_blender_dies(
     # GIVEN a node with two slots, and a frame that is rendered whole there
     node = start_node(any_blender, "--slots", "2")
     client = start_client(node.address)
-    blend = make_scene(any_blender, SIZE="256x160", SAMPLES="100")
+    blend = make_scene(any_blender, SIZE="160x256", SAMPLES="100")
     client.until_state(client.render(blend, tmp_path / "whole", "5", split=False), "done")
     # WHEN it is rendered in parts, and a Blender dies in the middle of a part
     job = client.render(blend, tmp_path / "frames", "5")
@@ -27,6 +30,15 @@ def test_a_still_on_two_slots_is_the_same_picture_although_a_blender_dies(
     assert merged == whole
     # AND no part of it is left on the node
     assert list((node.data / "jobs").iterdir()) == []
+    # AND so it is when a part is damaged on the node's disk: then the frame is rendered whole
+    job = client.render(blend, tmp_path / "again", "5")
+    client.until(lambda line: line["event"] == "job" and line["job"] == job and line["fraction"] > TWO_PARTS)
+    part = next((node.data / "jobs" / job / "outputs").glob("-*.exr"))
+    part.write_bytes(b"no picture")
+    done = client.until_state(job, "done", "failed")
+    assert done["state"] == "done", done
+    assert png_without_texts((tmp_path / "again" / "shot_005.png").read_bytes()) == whole
+    assert "do not fit together" in node.log.read_text()
     # AND a frame that cannot be split renders whole, and says why
     job = client.render(make_scene(any_blender, ENGINE="BLENDER_WORKBENCH"), tmp_path / "workbench", "5")
     done = client.until_state(job, "done", "failed")

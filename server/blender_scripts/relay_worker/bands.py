@@ -4,10 +4,12 @@
 from dataclasses import dataclass
 from itertools import pairwise
 
-MARGIN_ROWS = 4
-"""Rows that a band is rendered beyond its own: with adaptive sampling Cycles goes on with a pixel whose neighbour is
-noisy, and at a picture's edge it has one neighbour less. Measured with 512 samples on 4.3, 5.0 and 5.2: without a
-margin 0.6% of the pixels differ from the whole picture's, all of them in the rows at the edges; with one row none.
+ADAPTIVE_MARGIN_ROWS = 8
+"""Rows that a band is rendered beyond its own with adaptive sampling: Cycles goes on with a pixel whose neighbour is
+noisy, and at a picture's edge it has one neighbour less. What lacks there gets one row further with each of Cycles'
+looks at the noise, if it gets further at all. Measured on 5.2, a noise threshold of 0.003 and up to 4096 samples, as
+values of 48,480 that differ from the whole picture's: 643 with a margin of 1 row, 102 with 2, 9 (by 0.0007 of white at
+most) with 4, none with 8. Without adaptive sampling no margin is needed.
 """
 
 
@@ -21,13 +23,13 @@ class Band:
     high: int
 
 
-def bands(height: int, count: int) -> list[Band]:
-    """Cut a picture of `height` rows into `count` bands of nearly equal height, the lowest first."""
+def bands(height: int, count: int, margin: int) -> list[Band]:
+    """Cut a picture of `height` rows into `count` bands of nearly equal height, the lowest first.
+
+    Each is rendered with `margin` rows more above and below, where the picture has them.
+    """
     edges = [number * height // count for number in range(count + 1)]
-    return [
-        Band(first, last, max(0, first - MARGIN_ROWS), min(height, last + MARGIN_ROWS))
-        for first, last in pairwise(edges)
-    ]
+    return [Band(first, last, max(0, first - margin), min(height, last + margin)) for first, last in pairwise(edges)]
 
 
 def border(band: Band, height: int) -> tuple[float, float]:

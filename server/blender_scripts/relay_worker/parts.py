@@ -15,7 +15,7 @@ from typing import Any
 
 import bpy
 
-from .bands import Band, bands, border
+from .bands import ADAPTIVE_MARGIN_ROWS, Band, bands, border
 from .draft import worth_a_draft
 from .failures import Failure, RenderWhole
 from .frame import render_frame
@@ -42,7 +42,7 @@ def render_part(scene: Any, frame: int, number: int, count: int, folder: Path) -
     """
     render = scene.render
     height = _height(render)
-    lower, upper = border(bands(height, count)[number], height)
+    lower, upper = border(_bands(scene, height, count)[number], height)
     with ExitStack() as stack:
         stack.enter_context(
             override(
@@ -75,7 +75,7 @@ def _merging(scene: Any, parts: Sequence[Path]) -> Iterator[None]:
             rendered(self, depsgraph)
             return
         try:
-            for band, part in zip(bands(self.resolution_y, len(parts)), parts, strict=True):
+            for band, part in zip(_bands(scene, self.resolution_y, len(parts)), parts, strict=True):
                 _put(self, depsgraph.view_layer.name, band, part)
         except Exception as error:  # noqa: BLE001 - Blender would print it and go on; it is raised below
             errors.append(error)
@@ -108,6 +108,10 @@ def _rows(each: Any, width: int, band: Band) -> "array.array[float]":
     pixels = array.array("f", bytes(4 * row * (band.high - band.low)))
     each.rect.foreach_get(pixels)
     return pixels[(band.first - band.low) * row : (band.last - band.low) * row]
+
+
+def _bands(scene: Any, height: int, count: int) -> list[Band]:
+    return bands(height, count, ADAPTIVE_MARGIN_ROWS if scene.cycles.use_adaptive_sampling else 0)
 
 
 def _height(render: Any) -> int:

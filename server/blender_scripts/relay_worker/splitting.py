@@ -4,7 +4,7 @@
 from collections.abc import Callable
 from typing import Any
 
-LEAST_ROWS = 16
+LEAST_ROWS = 32
 """Rows that a part has at least; the margins of a smaller one would cost as much as itself."""
 
 _STROKES = frozenset({"GPENCIL", "GREASEPENCIL"})

@@ -21,9 +21,13 @@ from .errors import CannotRead, SourceChanged
 
 REPLACING_S = 5.0
 """How long Blender may take from one rename to the next."""
-BETWEEN_LOOKS_S = 0.25
-"""How long a file must be out of sight, with no sign of a save, before it is believed to be gone: looking for the file
-and looking for the save that replaces it are two steps, and that save may end, and the next begin, between them."""
+LOOK_S = 0.005
+"""Between two looks for a file."""
+LOOKS = 50
+"""A file must be out of sight so often, with no sign of a save, before it is believed to be gone: looking for the file
+and for the save that replaces it are two steps, and that save may end, and the next begin, between them. Looks are
+counted, not seconds: on a busy machine a quarter of a second may go by between the two.
+"""
 
 
 class OpenFile(AbstractContextManager["OpenFile"]):
@@ -88,14 +92,17 @@ def _open_when_there(path: Path) -> BinaryIO:
     there is no X.blend. No system tells of the end of that, so it is looked at. Raises FileNotFoundError.
     """
     missed = time.monotonic()
+    unseen = 0
     while True:
         try:
             return _open_shared(path)
         except FileNotFoundError:
-            patience = REPLACING_S if path.with_name(f"{path.name}@").exists() else BETWEEN_LOOKS_S
-            if time.monotonic() - missed > patience:
+            if path.with_name(f"{path.name}@").exists():
+                if time.monotonic() - missed > REPLACING_S:
+                    raise
+            elif (unseen := unseen + 1) >= LOOKS:
                 raise
-            time.sleep(0.005)
+            time.sleep(LOOK_S)
 
 
 def _open_shared(path: Path) -> BinaryIO:

@@ -177,8 +177,9 @@ class JobStore:
     def pending(self, job: str, limit: int) -> list[Task]:
         """Return up to `limit` tasks that wait, lowest position first."""
         rows = self._db.execute(
-            "SELECT job, position, frame, attempts FROM tasks WHERE job=? AND state='pending'"
-            " ORDER BY position LIMIT ?",
+            # Left to itself, SQLite reads over all that is done to find the first one that is not.
+            "SELECT job, position, frame, attempts FROM tasks INDEXED BY tasks_by_state"
+            " WHERE job=? AND state='pending' ORDER BY position LIMIT ?",
             (job, limit),
         )
         return [Task(*row) for row in rows]

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 import itertools
+import sqlite3
 import tempfile
 from collections.abc import Sequence
+from contextlib import closing
 from copy import copy
 from pathlib import Path
+from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -50,6 +54,47 @@ def test_a_kill_between_the_last_frame_and_the_jobs_end_leaves_no_job_hanging(tm
     assert found.state == JobState.DONE
     assert found.undelivered == 1
     again.store.close()
+
+
+def steps_of_a_frame(done: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How many instructions SQLite runs for one frame, from its beginning to the artist, behind so many done ones."""
+    folder.mkdir()
+    # What is done waits for the artist, and lies in the books as if it had been rendered.
+    books = books_in(folder)
+    books.add(job_of(frames=f"1-{2 * done}", total=2 * done), range(1, 2 * done + 1))
+    books.store.close()
+    with closing(sqlite3.connect(folder / "node.sqlite3")) as database:
+        database.execute("UPDATE tasks SET state='done', seconds=1 WHERE position<?", (done,))
+        database.execute(
+            "INSERT INTO outputs (job, position, frame, directory, name, size, digest, stored, kind)"
+            " SELECT job, position, frame, '', frame, 1, '', frame, 'result' FROM tasks WHERE state='done'"
+        )
+        database.commit()
+    steps = itertools.count()
+
+    class Counted(sqlite3.Connection):
+        def __init__(self, *arguments: Any, **more: Any) -> None:
+            super().__init__(*arguments, **more)
+            self.set_progress_handler(lambda: next(steps) < 0, 1)
+
+    monkeypatch.setattr(sqlite3, "connect", Counted)
+    books = books_in(folder)
+    monkeypatch.undo()
+    (job,) = books
+    before = next(steps)
+    (task,) = books.store.pending(job.id, 1)
+    books.begin(job, task)
+    books.finish(job, task, 1.0, [NewOutput("", "new.png", 1, "1" * 32, "new.png", RESULT)])
+    (output,) = books.store.waiting_outputs(job.id, after=done, limit=10)
+    books.delivered(output.output)
+    assert job.undelivered == done
+    books.store.close()
+    return next(steps) - before
+
+
+def test_what_a_frame_costs_does_not_grow_with_the_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few, many = (steps_of_a_frame(done, tmp_path / str(done), monkeypatch) for done in (5, 4000))
+    assert many < 2 * few
 
 
 class BooksOfOneJob(RuleBasedStateMachine):

@@ -25,17 +25,14 @@ class Drafts:
 
     def __init__(self) -> None:
         self._costs: dict[tuple[str, str], _Costs] = {}
-        self._made: set[str] = set()
-        """Unfinished jobs that have begun with one."""
 
     def wanted(self, job: Job) -> bool:
-        """Whether the task of `job` that starts now should begin with a draft; asked once for each task.
+        """Whether the next task of `job` should begin with a draft.
 
         Whether a frame is worth one at all, Blender decides, which knows its samples.
         """
-        if not job.spec.draft or job.id in self._made or job.preview is not None:
+        if not job.spec.draft or job.drafted or job.preview is not None:
             return False
-        self._made.add(job.id)
         costs = self._costs.get(_group(job))
         return costs is None or costs.draft_s <= MOST_SHARE * costs.frame_s
 
@@ -50,10 +47,6 @@ class Drafts:
                 del self._costs[next(iter(self._costs))]
         elif costs is not None:
             costs.frame_s = frame_s
-
-    def forget(self, job: Job) -> None:
-        """The job has ended."""
-        self._made.discard(job.id)
 
 
 def _group(job: Job) -> tuple[str, str]:

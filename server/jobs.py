@@ -156,6 +156,8 @@ class Job:
     undelivered: int = 0
     preview: tuple[int, bytes] | None = None
     """Frame and JPEG of the newest small picture; not kept over a restart."""
+    drafted: bool = False
+    """Whether a draft of it was asked for since the node's start; there is one a job."""
     running: dict[int, Running] = field(default_factory=dict)
     """By position."""
     costs: Costs | None = None

@@ -242,6 +242,7 @@ class Node:
             log=self.folders.log(job.id),
             draft=self._drafts.wanted(job),
         )
+        job.drafted = True
         if task.part is not None:
             on_cpu = self._executor.cpu_slots > 1
             return dataclasses.replace(assignment, parts=job.parts.total(), parts_on_cpu=on_cpu)
@@ -291,7 +292,7 @@ class Node:
                 self._schedule()
             case NotSplit():
                 self._free_slot(assignment)
-                self._drafts.forget(job)  # A part's was not made.
+                job.drafted = False  # A part's was not made.
                 self.books.make_whole(job, event.reason)
                 self._schedule()
             case TaskFailed():

@@ -105,6 +105,7 @@ def job(number: int, group: str = "shot", draft: bool = True) -> Job:
 def test_a_job_begins_with_one_draft() -> None:
     drafts, first = Drafts(), job(1)
     assert drafts.wanted(first)
+    first.drafted = True
     assert not drafts.wanted(first)
     assert not drafts.wanted(job(2, draft=False))
 

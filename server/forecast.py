@@ -58,7 +58,7 @@ class Costs:
         self._seconds = [0.0] * self._bins
         self._changes = 0
         """Frames added so far."""
-        self._newest: tuple[tuple[int, int, int], list[float]] | None = None
+        self._newest: tuple[tuple[int, Costs | None, int], list[float]] | None = None
         """The last forecast, and what it was made from: asked for often, and new only with another frame."""
         self._first: list[tuple[int, float]] = []
         """Stretch and seconds of the frames that were begun before any was done: one in each slot."""
@@ -115,7 +115,7 @@ class Costs:
         return {at: seconds[at] / done[at] for at in range(self._bins) if done[at]}
 
     def _forecast(self, shape: "Costs | None") -> list[float]:
-        made_from = (self._changes, id(shape), shape._changes if shape is not None else 0)
+        made_from = (self._changes, shape, shape._changes if shape is not None else 0)
         if self._newest is None or self._newest[0] != made_from:
             self._newest = made_from, self._make_forecast(shape)
         return self._newest[1]

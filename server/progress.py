@@ -10,6 +10,7 @@ from .jobs import Job, TaskState
 
 PLACED = 8
 """Frames for each slot that are placed one by one; what comes before them fills all slots alike."""
+
 MERGING_SHARE = 0.02
 """Of a split frame's progress: putting the parts together. Measured 0.1 s for 400x300, of 3 s."""
 

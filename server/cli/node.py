@@ -52,7 +52,7 @@ Spares = Annotated[
         "--spares",
         min=0,
         max=8,
-        help="Blenders kept started for each slot, of the versions used last; each takes 100 to 250 MB.",
+        help="Blenders kept started for each slot, of the versions used last; each takes about 250 MB.",
     ),
 ]
 WorkerMemory = Annotated[

@@ -90,7 +90,8 @@ class Spares:
     def tend(self) -> None:
         """Start what is missing, end what nobody has asked for, warm up what is cold."""
         now = asyncio.get_running_loop().time()
-        enough = psutil.virtual_memory().available > LOW_MEMORY * psutil.virtual_memory().total
+        memory = psutil.virtual_memory()
+        enough = memory.available > LOW_MEMORY * memory.total
         kinds = wanted(self._used, now, self._limits) if enough else []
         for kind in [kind for kind in self._waiting if kind not in kinds]:
             self._end(kind)

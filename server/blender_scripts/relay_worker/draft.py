@@ -11,7 +11,7 @@ from .failures import Failure
 from .frame import render_frame
 from .outputs import OWN
 from .overrides import image_format, override
-from .preview import LONG_SIDE_PX, make_preview
+from .preview import make_preview
 
 SHARE = 4
 """Of each side one in so many pixels is rendered: of the picture one in 16."""
@@ -69,7 +69,7 @@ def _samples(scene: bpy.types.Scene) -> int | None:
 
 def _scale(render: Any) -> float:
     long_side = max(_size(render))
-    return max(1 / SHARE, min(1.0, min(LEAST_SIDE_PX, LONG_SIDE_PX) / long_side))
+    return max(1 / SHARE, min(1.0, LEAST_SIDE_PX / long_side))
 
 
 def _size(render: Any) -> tuple[int, int]:

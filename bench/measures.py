@@ -64,6 +64,11 @@ def side_by_side(rounds: int, ours: Timer, theirs: Timer) -> list[tuple[float, f
     return [(ours(), theirs()) for _ in range(rounds)]
 
 
+def p999(numbers: Sequence[float]) -> float:
+    """Return the number that one in a thousand exceeds."""
+    return sorted(numbers)[int(len(numbers) * 0.999)]
+
+
 def report(bench: str, measures: Iterable[Measure]) -> dict[str, Any]:
     """Return what is printed as the last line."""
     return {"bench": bench, "measures": [measure.as_json() for measure in measures]}

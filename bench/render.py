@@ -19,7 +19,7 @@ from . import main as main_job
 from .measures import Measure
 from .node import Artist, artist_at, fresh_node
 from .png import same_picture
-from .serving import cpu_share, memory, watching
+from .serving import cpu_share, memory, wait_for_spare, watching
 
 ANIMATION = "blender -b FILE -a"
 A_LIMIT = "a limit"
@@ -113,7 +113,7 @@ def takeover(blender: Blender, folder: Path, rounds: int) -> Iterator[Measure]:
     with fresh_node(blender, folder / "node") as node, artist_at(node, blender, folder / "artist") as artist:
         for cube in cubes:
             shot.write_bytes(long.read_bytes())
-            rendering_for(artist, shot, folder / "frames", 4.0)
+            render_long(artist, node, shot, folder / "frames")
             shot.write_bytes(cube.read_bytes())
             job = artist.client.render(shot, folder / "frames", trigger="save")
             artist.client.until(lambda line, job=job: _accepted(line, job))  # type: ignore[misc]
@@ -144,7 +144,7 @@ def server(blender: Blender, folder: Path, _: int) -> Iterator[Measure]:
     with fresh_node(blender, folder / "node") as node, artist_at(node, blender, folder / "artist") as artist:
         assert node.process is not None
         pid = node.process.pid
-        job = rendering_for(artist, long, folder / "frames", 5.0)
+        job = render_long(artist, node, long, folder / "frames")
         alone = cpu_share(pid, 2 * WATCH_S)
         yield SERVER.measured(100 * alone, f"over {2 * WATCH_S:g} s, with one client that watches")
         with watching(node.address, SESSIONS):
@@ -166,11 +166,11 @@ def _many_frames(artist: Artist, node: NodeProcess, blend: Path, folder: Path) -
     artist.client.until_state(job, "cancelled")
 
 
-def rendering_for(artist: Artist, blend: Path, folder: Path, seconds: float) -> str:
-    """Have a file rendered that takes for ever; return its job when it has been rendered for so long."""
+def render_long(artist: Artist, node: NodeProcess, blend: Path, folder: Path) -> str:
+    """Have a file rendered that takes for ever; return its job when samples are taken and the next Blender waits."""
     job = artist.client.render(blend, folder, trigger="save")
-    artist.client.until_state(job, "rendering")
-    time.sleep(seconds)
+    artist.client.until(lambda line: line.get("job") == job and bool(line.get("sample")))
+    wait_for_spare(node.address)
     return job
 
 

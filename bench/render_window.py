@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Whether the artist's window keeps its frame rate with a job of very many frames in its list."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from addon.protocol.frame_range import MAX_FRAMES
@@ -11,7 +11,7 @@ from . import scenes
 from .host import taken_by_the_host
 from .links import LINKS
 from .main_thread import busy_window
-from .measures import Measure
+from .measures import Measure, p999
 from .window import why_no_window
 
 GAP = Measure("Main thread's gap with a job of 100,000 frames, p99.9", "ms", "a limit", limit=6.0)
@@ -36,15 +36,11 @@ def many_frames(blender: Blender, folder: Path, rounds: int) -> Iterator[Measure
             for what, seconds in window.gaps_with_many_frames(MAX_FRAMES, RENDERING_S).items():
                 seen[what] += seconds
     gaps, polls, draws = (seen[what] for what in ("gaps", "polls", "draws"))
-    at_rest = f"at rest {_p999(rest) * 1000:.2f} and {max(rest) * 1000:.1f} ms"
+    at_rest = f"at rest {p999(rest) * 1000:.2f} and {max(rest) * 1000:.1f} ms"
     turns = f"of {len(gaps)} turns in {rounds} jobs, the longest {max(gaps) * 1000:.1f} ms"
-    yield GAP.measured(_p999(gaps) * 1000, f"{turns}; {at_rest}; {taken.says()}")
+    yield GAP.measured(p999(gaps) * 1000, f"{turns}; {at_rest}; {taken.says()}")
     yield CALL.measured(
         max(polls + draws) * 1000,
         f"of {len(polls)} polls, the longest {max(polls) * 1000:.2f} ms, and {len(draws)} times that the panel was "
         f"drawn, {max(draws) * 1000:.2f} ms",
     )
-
-
-def _p999(gaps: Sequence[float]) -> float:
-    return sorted(gaps)[int(len(gaps) * 0.999)]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a node's own process costs, alone and with many who watch."""
 
+import asyncio
 import subprocess
 import sys
 import time
@@ -9,6 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+
+from addon.client.observer import Observer
+from addon.protocol.address import parse_address
+from addon.protocol.messages import AskWorkers, WorkerState
+
+SPARE_S = 60.0
+"""A Blender that is not started by then is broken."""
 
 _WATCH = """
 import asyncio, contextlib, sys
@@ -25,6 +33,25 @@ async def main(address, count):
 with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
     runner.run(main(sys.argv[1], int(sys.argv[2])))
 """
+
+
+def wait_for_spare(address: str) -> None:
+    """Return when a Blender of the node waits, started. Raises TimeoutError."""
+
+    async def ask() -> None:
+        async with asyncio.timeout(SPARE_S), Observer.at(parse_address(address)) as observer:
+            while not _has_spare(observer):
+                observer.workers = None
+                observer.send(AskWorkers())
+                await observer.until(lambda: observer.workers is not None)
+
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        runner.run(ask())
+
+
+def _has_spare(observer: Observer) -> bool:
+    found = observer.workers
+    return found is not None and any(worker.state == WorkerState.SPARE for worker in found.workers)
 
 
 def cpu_share(pid: int, seconds: float) -> float:

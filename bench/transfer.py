@@ -20,7 +20,7 @@ from . import studio
 from .host import taken_by_the_host
 from .links import LINKS, Link, probe
 from .main_thread import busy_window
-from .measures import Measure
+from .measures import Measure, p999
 from .memory import Growth, why_no_memory
 from .padding import pad
 from .resaves import FIRST, Session, measure_session, seconds, session_table, wire_bytes
@@ -214,13 +214,9 @@ def window(blender: Blender, folder: Path, rounds: int, scale: Scale) -> Iterato
         for seed in range(rounds):
             rest += opened.gaps_at_rest()
             sending += opened.gaps_while_sending(scale.window, seed)
-    for figure, of in ((GAP_P999, _p999), (GAP_MAX, max)):
+    for figure, of in ((GAP_P999, p999), (GAP_MAX, max)):
         turns = f"of {len(sending)} turns in {rounds} saves; at rest {of(rest) * 1000:.2f} ms of {len(rest)}"
         yield figure.measured(of(sending) * 1000, f"{turns}; {taken.says()}")
-
-
-def _p999(gaps: Sequence[float]) -> float:
-    return sorted(gaps)[int(len(gaps) * 0.999)]
 
 
 def _padded(blender: Blender, folder: Path, size: int, textures: Sequence[Path] = ()) -> Path:

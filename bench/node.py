@@ -11,10 +11,10 @@ from tests.system.harness import ClientProcess, Line, NodeProcess
 
 
 @contextmanager
-def fresh_node(blender: Blender, folder: Path) -> Iterator[NodeProcess]:
-    """A node with nothing warm; `folder` must be new."""
+def fresh_node(blender: Blender, folder: Path, slots: str = "auto") -> Iterator[NodeProcess]:
+    """A node with nothing warm and what it takes as `--slots`; `folder` must be new."""
     folder.mkdir(parents=True)
-    node = NodeProcess(folder / "node", blender, "--spares=2")  # The tests' nodes keep none.
+    node = NodeProcess(folder / "node", blender, "--spares=2", f"--slots={slots}")  # The tests' nodes keep none.
     try:
         yield node
     finally:

@@ -36,6 +36,10 @@ ACCEPTED = Measure("Job of 100,000 frames: handed over to accepted", "s", A_LIMI
 RESIDENT = Measure("Server process with that job, resident", "MB", A_LIMIT, limit=150)
 DRAFT = Measure("Draft of a frame of 960x540, 64 samples", "%", "the frame's time", limit=5)
 
+SCALED = Measure("250 frames of 64x64, 1 sample", "ratio", ANIMATION, limit=0.4)
+SLOTS_TINY = Measure("The same on as many slots as gain from it", "ratio", "one slot")
+SLOTS_SMALL = Measure("60 frames of 320x180, 16 samples, on as many slots as gain from it", "ratio", "one slot", limit=1.05)
+
 LONG_SAMPLES = 1_000_000
 WATCH_S = 10.0
 SESSIONS = 200
@@ -78,6 +82,27 @@ def animations(blender: Blender, folder: Path, rounds: int) -> Iterator[Measure]
         heavy = scenes.landscapes(blender, folder / "heavy", rounds, 10)
         yield HEAVY.ratio(rival.times(heavy, 10, folder / "heavy_frames"))
     yield DIFFERENT.measured(compared.count(False), f"of {len(compared)}, compared pixel by pixel")
+
+
+def scaling(blender: Blender, folder: Path, rounds: int) -> Iterator[Measure]:
+    """What a node without GPUs makes of frames that leave cores idle, and of frames that do not."""
+    tiny = scenes.animations(blender, folder / "tiny", rounds, (64, 64), 1, 250)
+    small = scenes.animations(blender, folder / "small", rounds, (320, 180), 16, 60)
+    theirs = [plain.render_animation(blender, blend, folder / f"theirs{n}", 250) for n, blend in enumerate(tiny)]
+    took: dict[str, list[tuple[float, float]]] = {}
+    for slots in ("1", "auto"):
+        here = folder / slots
+        with fresh_node(blender, here, slots) as node, artist_at(node, blender, here / "artist") as artist:
+            took[slots] = [
+                (
+                    artist.frames(many, here / f"tiny{n}", "1-250", 250),
+                    artist.frames(some, here / f"small{n}", "1-60", 60),
+                )
+                for n, (many, some) in enumerate(zip(tiny, small, strict=True))
+            ]
+    yield SCALED.ratio([(ours, plain_s) for (ours, _), plain_s in zip(took["auto"], theirs, strict=True)])
+    for at, figure in enumerate((SLOTS_TINY, SLOTS_SMALL)):
+        yield figure.ratio([(auto[at], one[at]) for auto, one in zip(took["auto"], took["1"], strict=True)])
 
 
 class _Rival:
@@ -193,6 +218,7 @@ class Part:
 PARTS = {
     "first": Part((FIRST,), first_picture),
     "animations": Part((TINY, SMALL, HEAVY, DIFFERENT), animations),
+    "scaling": Part((SCALED, SLOTS_TINY, SLOTS_SMALL), scaling),
     "takeover": Part((TAKEOVER,), takeover),
     "draft": Part((DRAFT,), draft),
     "server": Part((SERVER, WATCHERS, ACCEPTED, RESIDENT), server, once=True),

@@ -125,7 +125,8 @@ class Node:
     def _enter(self, owner: str, spec: JobSpec, source: Source) -> None:
         frames = in_order(parse_frames(spec.frames), spec.order, spec.current)
         job = Job(spec, owner, total=len(frames), blender=source.blender.name)
-        self.books.add(job, frames, parts_of(spec.split, len(frames), self._executor.slots))
+        slots = self._executor.slots if self._executor.has_gpus else self._executor.cpu_slots
+        self.books.add(job, frames, parts_of(spec.split, len(frames), slots))
         self._prepared[job.id] = source
         self._supersede(job)
         log.info("job %s: %s, frames %s, Blender %s", job.id[:8], spec.title, spec.frames, job.blender)
@@ -208,13 +209,24 @@ class Node:
         return [IdleSlot(slot, self._open_jobs.get(slot)) for slot in slots if slot not in self._assigned]
 
     def _candidates(self) -> Iterator[Task]:
+        running = [assignment.task.job for assignment in self._assigned.values()]
+        on_cpu = sum(self._is_for_cpu(self.books.job(job)) for job in running if job in self.books)
         for job in self.books:
             if job.finished or not (job.frames[TaskState.PENDING] or job.movie == TaskState.PENDING):
                 continue
-            slots = self._executor.cpu_slots if job.device == CPU else self._executor.slots
-            for task in self.books.store.pending(job.id, max(0, slots - len(job.running))):
+            for_cpu = self._is_for_cpu(job)
+            room = self._at_once(job) - on_cpu if for_cpu else self._executor.slots - len(job.running)
+            for task in self.books.store.pending(job.id, max(0, room)):
                 if is_ready(job, task):
+                    on_cpu += for_cpu
                     yield task
+
+    def _is_for_cpu(self, job: Job) -> bool:
+        return job.device == CPU or not self._executor.has_gpus
+
+    def _at_once(self, job: Job) -> int:
+        """Frames of a job for the processor that are rendered side by side, if there is nothing else to do."""
+        return max(self._executor.cpu_slots, job.scaling.slots)
 
     def _run(self, slot: int, task: Task) -> None:
         job = self.books.job(task.job)
@@ -279,7 +291,7 @@ class Node:
         task = assignment.task
         match event:
             case Opened():
-                self._on_opened(job, event)
+                self._on_opened(job, task, event)
             case Progressed():
                 self._on_progress(job, task, event)
             case PreviewMade():
@@ -306,13 +318,21 @@ class Node:
 
     def _learn(self, job: Job, task: Task, event: Written) -> None:
         """What a split frame would have cost in one piece is what a part cost, times their number."""
+        running = job.running.get(task.position)
+        if task.frame is not None and not job.parts and running is not None and job.costs is not None:
+            left_s = job.costs.left(job.shape) if job.costs.known else 0.0
+            most = self._executor.most_slots() if self._is_for_cpu(job) else 1
+            if not running.first:
+                job.scaling.add(event.seconds, event.load, left_s=left_s, ready_s=job.opened_s, most=most)
         if task.part is not None:
             self._drafts.learn(job, event.draft_s, event.seconds * job.parts.total())
         elif not job.parts:
             self._drafts.learn(job, event.draft_s, event.seconds)
 
-    def _on_opened(self, job: Job, event: Opened) -> None:
+    def _on_opened(self, job: Job, task: Task, event: Opened) -> None:
         job.device = event.device
+        if (running := job.running.get(task.position)) is not None:
+            job.opened_s = time.monotonic() - running.started
         notices = tuple(dict.fromkeys((*job.notices, *event.notices)))  # The node's own are among the first.
         if notices != job.notices:
             job.notices = notices

@@ -42,7 +42,7 @@ class Options:
     data: Path
     blenders: list[Blender]
     slots: int | None
-    """Frames rendered at once; None: one for each GPU, or one."""
+    """Frames rendered at once; None: one for each GPU, or as many as gain from it on the processor."""
     limits: Limits
     store_limit: int
     """Bytes that artists' files may take on the disk; what a job needs is kept beyond it."""

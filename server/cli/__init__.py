@@ -12,6 +12,7 @@ from typing import Any
 import rich.console
 import typer
 
+MOST_SLOTS = 64
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 console = rich.console.Console(highlight=False)
@@ -37,6 +38,15 @@ def size(text: str) -> int:
     if match is None:
         raise typer.BadParameter(f"{text} is no size: write something like 50GB.")
     return int(float(match[1]) * _UNITS[match[2]])
+
+
+def slot_count(text: str) -> int | None:
+    """Return the number of slots for an option's text; None for auto."""
+    if text == "auto":
+        return None
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_SLOTS:
+        raise typer.BadParameter(f"{text} is neither auto nor a number from 1 to {MOST_SLOTS}.")
+    return int(text)
 
 
 def fail(sentence: str) -> typer.Exit:

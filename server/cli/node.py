@@ -17,7 +17,7 @@ from ..blenders import find_blenders
 from ..errors import ServerError
 from ..executors.watch import SPARES, Limits
 from ..serve import Options, is_loopback, serve
-from . import app, console, fail, log_to_stderr, run, size
+from . import app, console, fail, log_to_stderr, run, size, slot_count
 
 DEFAULT_LISTEN = f"127.0.0.1:{DEFAULT_PORT}"
 DEFAULT_DATA = platformdirs.user_data_path("relay-render", appauthor=False) / "node"
@@ -44,7 +44,13 @@ StoreLimit = Annotated[
 ]
 Slots = Annotated[
     int | None,
-    typer.Option("--slots", min=1, max=64, help="Frames rendered at once.", show_default="one for each GPU, or one"),
+    typer.Option(
+        "--slots",
+        metavar="N|auto",
+        parser=slot_count,
+        help="Frames rendered at once, 1 to 64. auto: one for each GPU; on the processor as many as gain from it.",
+        show_default="auto",
+    ),
 ]
 Spares = Annotated[
     int,

@@ -76,6 +76,8 @@ class Written:
 
     seconds: float
     """Of the frame itself."""
+    load: float
+    """Part of the cores of its machine that it used meanwhile, 0 to 1."""
     draft_s: float | None
     """Of the draft before it; None: there was none."""
     files: tuple[WrittenFile, ...]
@@ -132,7 +134,16 @@ class Executor(abc.ABC):
 
     @property
     def cpu_slots(self) -> int:
-        """Tasks that can run at once of a job that renders on the processor."""
+        """Tasks that run at once on the processor before it is known what is fastest there."""
+        return self.slots
+
+    @property
+    def has_gpus(self) -> bool:
+        """Whether a scene can be rendered on anything but the processor."""
+        return False
+
+    def most_slots(self) -> int:
+        """Return for how many tasks like those that run now there are slots and memory."""
         return self.slots
 
     @abc.abstractmethod

@@ -4,8 +4,11 @@
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+import psutil
 
 from addon.protocol.messages import WorkerState, WorkerStatus
 
@@ -26,7 +29,7 @@ from .base import (
     WrittenFile,
 )
 from .family import look_at
-from .spares import Kind, Spares
+from .spares import LOW_MEMORY, Kind, Spares
 from .watch import LOOK_S, Limits, Look
 from .worker import Gpu, Worker
 from .worker_process import Line
@@ -38,6 +41,12 @@ HELD_S = 300.0
 sooner, and the memory of a heavy scene is in the owner's way.
 """
 
+CORES = len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else os.cpu_count() or 1
+"""Those that this process, and the Blenders that it starts, may use; macOS has no such limits."""
+
+MOST_CPU_SLOTS = 8
+"""Of one job on the processor: each holds the scene in memory, and they share what the cores share."""
+
 FIRST_START_S = 60.0
 """A Blender that is not ready after this long tells nothing of GPUs: the node goes on with one slot."""
 
@@ -46,9 +55,8 @@ class LocalExecutor(Executor):
     """Blenders side by side on this machine."""
 
     def __init__(self, slots: int | None, limits: Limits, listener: Listener) -> None:
-        """`slots` None: one for each GPU, which `start` finds out, or one where there is none.
-
-        On a processor a second frame beside the first gains nothing: Cycles uses all cores for one.
+        """`slots` None: one for each GPU, which `start` finds out; where there is none, as many as a job may ever gain
+        from.
         """
         self._count = slots
         self._limits = limits
@@ -82,11 +90,27 @@ class LocalExecutor(Executor):
             self._scout.kill()
         if len(self._gpus) > 1:
             self._share_gpus(blender)
+        elif not self._gpus and self._count is None and self._first_ready.is_set():
+            self._add_slots(min(CORES, MOST_CPU_SLOTS))
 
     @property
     def cpu_slots(self) -> int:
-        """With a slot for each GPU a scene for the processor gets one of them: it uses all cores."""
+        """Unless the owner says how many: one, since Cycles uses all cores for one frame."""
         return 1 if self._count is None else len(self._slots)
+
+    @property
+    def has_gpus(self) -> bool:
+        return bool(self._gpus)
+
+    def most_slots(self) -> int:
+        if self._count is not None:
+            return len(self._slots)
+        largest = max((slot.worker.watch.memory for slot in self._slots if slot.worker is not None), default=0)
+        if not largest:
+            return 1  # Nobody has looked yet.
+        memory = psutil.virtual_memory()
+        busy = sum(slot.busy for slot in self._slots)
+        return min(len(self._slots), busy + max(0, int((memory.available - LOW_MEMORY * memory.total) / largest)))
 
     def expect(self) -> None:
         self._spares.expect()
@@ -135,7 +159,7 @@ class LocalExecutor(Executor):
     def _share_gpus(self, blender: Blender) -> None:
         """One GPU for each slot; those that run already keep all until their next Blender."""
         if self._count is None:
-            self._slots += [_Slot(self._listener, self._limits, self._spares) for _ in self._gpus[len(self._slots) :]]
+            self._add_slots(len(self._gpus))
         for number, slot in enumerate(self._slots):
             slot.gpu = self._gpus[number % len(self._gpus)].id
         if self._limits.spares:
@@ -143,6 +167,10 @@ class LocalExecutor(Executor):
             for slot in self._slots:
                 self._spares.expect(Kind(blender, slot.gpu))
         log.info("%d slots on %s", len(self._slots), ", ".join(gpu.name for gpu in self._gpus))
+
+    def _add_slots(self, count: int) -> None:
+        missing = count - len(self._slots)
+        self._slots += [_Slot(self._listener, self._limits, self._spares) for _ in range(missing)]
 
     def _idle(self) -> bool:
         return not any(slot.busy for slot in self._slots)
@@ -295,7 +323,9 @@ class _Slot:
             worker.retire()  # After what is left to do: the preview of this frame.
             self.ending.append(worker)
             self.worker = None
-        self._finish(Written(float(line["seconds"]), line["draft_s"], files))
+        seconds = float(line["seconds"])
+        load = min(1.0, line["cpu_s"] / (seconds * CORES)) if seconds else 0.0
+        self._finish(Written(seconds, load, line["draft_s"], files))
 
     def _on_preview(self, worker: Worker, line: Line) -> None:
         self._listener(worker.unfinished[0], PreviewMade(Path(line["path"])))

@@ -54,8 +54,7 @@ class NodeProcess:
         installed = blender is not None and Path(blender.source).exists()
         own = ["--blender", blender.source] if blender and installed else []
         # Without spares: most tests are about something else, and look for the one Blender that renders.
-        few = [text for name in ("--slots=1", "--spares=0") for text in [name] if name.split("=")[0] not in options]
-        self._options = [*own, *few, *options]
+        self._options = [*own, "--slots=1", "--spares=0", *options]
         self.process: subprocess.Popen[str] | None = None
         self.start()
 

@@ -46,6 +46,7 @@ from addon.protocol.messages import (
 from addon.protocol.version import PROTOCOL, VERSION
 
 from .background import Background
+from .clients import Clients
 from .endpoint import Endpoint
 from .errors import RequestRefused
 from .jobs import Job
@@ -63,6 +64,8 @@ NEWS_S = 0.1
 """A job's news go out at most this often: a sidebar is redrawn no faster, and a night of frames costs no bandwidth."""
 
 
+UNKNOWN_JOB = RequestRefused(Refusal.UNKNOWN_JOB, "The node does not know this job (any more).")
+
 INTERNAL_ERROR = "The node made a mistake and could not do this: its log says what happened."
 
 
@@ -72,6 +75,7 @@ class Handlers:
     node: Node
     endpoint: Endpoint
     uploads: Uploads
+    clients: Clients
 
     def __init__(self) -> None:
         self._on: dict[type, Callable[[Session, Any, Buffer], None]] = {
@@ -113,7 +117,7 @@ class Handlers:
             ),
         )
         for job in self.node.books:
-            if _may_see(session, job):
+            if self._hears_of(session, job):
                 self._send_status(session, job)
                 self._send_preview(session, job)
         self.endpoint.send(session, Ready())
@@ -150,7 +154,7 @@ class Handlers:
             self.endpoint.send(session, answer, more)
 
         try:
-            await self.uploads.receive(upload, session.hello.client, message, payload, say)
+            await self.uploads.receive(upload, session.client, message, payload, say)
         finally:
             if session.uploads.get(upload.manifest) is upload:
                 del session.uploads[upload.manifest]
@@ -185,26 +189,26 @@ class Handlers:
             if not upload.stored:
                 return  # The client has been told, about the manifest, or is gone.
         try:
-            self._send_status(session, await self.node.submit(session.hello.client, spec))
+            self._send_status(session, await self.node.submit(session.client, spec))
         finally:
             session.stored.discard(spec.manifest)  # From now on the job keeps it, if there is one.
 
-    def _on_cancel(self, _: Session, message: Cancel, __: Buffer) -> None:
-        self.node.cancel(self.node.books.job(message.job))
+    def _on_cancel(self, session: Session, message: Cancel, _: Buffer) -> None:
+        self.node.cancel(self._job(session, message.job))
 
-    def _on_retry(self, _: Session, message: Retry, __: Buffer) -> None:
-        self.node.retry(self.node.books.job(message.job))
+    def _on_retry(self, session: Session, message: Retry, _: Buffer) -> None:
+        self.node.retry(self._job(session, message.job))
 
     def _on_forget(self, session: Session, message: Forget, _: Buffer) -> None:
         try:
-            self.node.forget(self.node.books.job(message.job))
+            self.node.forget(self._job(session, message.job))
         except RequestRefused:
             self.endpoint.send(session, JobGone(message.job))
 
     # Frames that travel back
 
     def _on_collect(self, session: Session, message: Collect, _: Buffer) -> None:
-        job = self.node.books.job(message.job)
+        job = self._job(session, message.job)
         session.announced.setdefault(job.id, set())
         session.cursor.setdefault(job.id, 0)
         self._announce(session, job.id)
@@ -224,6 +228,7 @@ class Handlers:
             if known is None:
                 return  # Acknowledged by another session of this client, or dropped with its job.
             job, stored, size = known
+            self._job(session, job)
             try:
                 download = Download(self.node.folders.output(job, stored), size)
             except OSError as error:  # A newer save took the job's place after the announcement.
@@ -246,7 +251,9 @@ class Handlers:
         if download.sent:
             session.downloads.pop(output).close()
 
-    def _on_delivered(self, _: Session, message: Delivered, __: Buffer) -> None:
+    def _on_delivered(self, session: Session, message: Delivered, _: Buffer) -> None:
+        if (known := self.node.books.store.stored_output(message.output)) is not None:
+            self._job(session, known[0])
         job = self.node.books.delivered(message.output)
         if job is None:
             return
@@ -258,12 +265,14 @@ class Handlers:
     # The store
 
     def _on_ask_store(self, session: Session, message: AskStore, _: Buffer) -> None:
+        self._check_manages(session)
         self._answer(session, "", self._tell_store(session, message.shrink_to))
 
     async def _tell_store(self, session: Session, shrink_to: int | None) -> None:
         self.endpoint.send(session, await self.node.store_status(self._stored(), shrink_to))
 
     def _on_ask_workers(self, session: Session, _: AskWorkers, __: Buffer) -> None:
+        self._check_manages(session)
         self._answer(session, "", self._tell_workers(session))
 
     async def _tell_workers(self, session: Session) -> None:
@@ -317,7 +326,24 @@ class Handlers:
             self.job_changed(job)
 
     def _audience(self, job: Job) -> list[Session]:
-        return [session for session in self.endpoint.sessions() if _may_see(session, job)]
+        return [session for session in self.endpoint.sessions() if self._hears_of(session, job)]
+
+    def _hears_of(self, session: Session, job: Job) -> bool:
+        return session.client == job.owner or (session.hello.scope == Scope.ALL and self._manages(session))
+
+    def _manages(self, session: Session) -> bool:
+        return session.key in self.clients and self.clients[session.key].manages
+
+    def _job(self, session: Session, job: str) -> Job:
+        """A job that is the client's to command. Raises RequestRefused: what others have is unknown to it."""
+        found = self.node.books.job(job)
+        if session.client != found.owner and not self._manages(session):
+            raise UNKNOWN_JOB
+        return found
+
+    def _check_manages(self, session: Session) -> None:
+        if not self._manages(session):
+            raise RequestRefused(Refusal.NOT_ALLOWED, "Only the node's owner can ask this.")
 
     def _send_status(self, session: Session, job: Job) -> None:
         self.endpoint.send(session, JobChanged(status_of(job, time.monotonic())))
@@ -347,7 +373,3 @@ class Handlers:
     def _refuse(self, session: Session, error: RequestRefused, about: str) -> None:
         log.warning("%s: refused %s: %s", session.name, about[:8], error)
         self.endpoint.send(session, Refused(error.reason, str(error), about))
-
-
-def _may_see(session: Session, job: Job) -> bool:
-    return session.hello.scope == Scope.ALL or session.hello.client == job.owner

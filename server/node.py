@@ -16,7 +16,7 @@ from addon.protocol.errors import UnsafePath
 from addon.protocol.frame_order import in_order
 from addon.protocol.frame_range import parse_frames
 from addon.protocol.limits import PREVIEW_BYTES
-from addon.protocol.messages import JobSpec, JobState, StoreStatus, Workers
+from addon.protocol.messages import JobSpec, JobState, Refusal, StoreStatus, Workers
 
 from .background import Background, in_thread
 from .blenders import Blender
@@ -111,7 +111,7 @@ class Node:
     async def submit(self, owner: str, spec: JobSpec) -> Job:
         """Queue a job whose files are stored; one that is known already is returned as it is. Raises RequestRefused."""
         if spec.job in self.books:
-            return self.books.job(spec.job)
+            return self._known(owner, spec)
         self.books.drop_old()
         self._arriving[spec.manifest] += 1
         try:
@@ -120,7 +120,13 @@ class Node:
                 self._enter(owner, spec, source)
         finally:
             self._arriving[spec.manifest] -= 1
-        return self.books.job(spec.job)
+        return self._known(owner, spec)
+
+    def _known(self, owner: str, spec: JobSpec) -> Job:
+        job = self.books.job(spec.job)
+        if job.owner != owner:
+            raise RequestRefused(Refusal.UNKNOWN_JOB, "This job's identifier is somebody else's.")
+        return job
 
     def _enter(self, owner: str, spec: JobSpec, source: Source) -> None:
         frames = in_order(parse_frames(spec.frames), spec.order, spec.current)

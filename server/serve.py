@@ -11,10 +11,12 @@ from pathlib import Path
 
 import zmq
 
+from addon.keyring import Keyring, key_pair
 from addon.protocol.address import Address
 
 from .blenders import Blender
 from .books import Books
+from .clients import Clients
 from .endpoint import Endpoint
 from .errors import ServerError
 from .executors.base import Listener
@@ -28,6 +30,10 @@ from .store import Store
 from .uploads import Uploads
 
 log = logging.getLogger(__name__)
+
+
+class BadKeys(ServerError):
+    """A file of keys is damaged."""
 
 
 class CannotListen(ServerError):
@@ -61,8 +67,14 @@ def is_loopback(host: str) -> bool:
 async def serve(options: Options, on_ready: Callable[[int], None]) -> None:
     """Run a node until SIGTERM, Ctrl+C or cancellation; `on_ready` is called with the port. Raises ServerError."""
     options.data.mkdir(parents=True, exist_ok=True)
+    keyring = Keyring()
+    try:
+        keys = key_pair(options.data / "node.key")
+        clients = Clients(options.data / "clients.json", keyring.own.public.decode())
+    except ValueError as error:
+        raise BadKeys(str(error)) from None
     handlers = Handlers()
-    endpoint = Endpoint(handlers)
+    endpoint = Endpoint(handlers, keys, clients)
     port = _bind(endpoint, options.listen)
     folders = JobFolders(options.data)
     books = Books(JobStore(options.data / "node.sqlite3"), folders, handlers)
@@ -72,9 +84,10 @@ async def serve(options: Options, on_ready: Callable[[int], None]) -> None:
         return LocalExecutor(options.slots, options.limits, listener)
 
     node = Node(books, folders, store, options.blenders, executor)
-    handlers.node, handlers.endpoint = node, endpoint
+    handlers.node, handlers.endpoint, handlers.clients = node, endpoint, clients
     handlers.uploads = Uploads(store, options.data, handlers.make_room)
     await node.start()
+    forget = keyring.announce(port, keys.public)
     on_ready(port)
     door = asyncio.create_task(endpoint.run())
     _end_on_signals(door)
@@ -83,6 +96,7 @@ async def serve(options: Options, on_ready: Callable[[int], None]) -> None:
     except asyncio.CancelledError:
         log.info("closing")
     finally:
+        forget()
         await handlers.close()
         await node.close()
 

@@ -7,6 +7,7 @@ import platform
 import uuid
 from collections.abc import AsyncIterator, Callable
 
+from ..keyring import Keyring
 from ..protocol.address import Address
 from ..protocol.digest import Buffer
 from ..protocol.messages import (
@@ -45,8 +46,8 @@ class Observer:
         self._listed: set[str] = set()
         self._complete = False
         self._changed = asyncio.Event()
-        hello = Hello(PROTOCOL, VERSION, uuid.uuid4().hex, uuid.uuid4().hex, platform.node(), Scope.ALL)
-        self._connection = Connection(hello, self._on_news, self._on_message)
+        hello = Hello(PROTOCOL, VERSION, uuid.uuid4().hex, platform.node(), Scope.ALL)
+        self._connection = Connection(Keyring(), hello, self._on_news, self._on_message)
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -85,7 +86,7 @@ class Observer:
         if news.state == State.CONNECTED:
             self.welcome_text = news.text
             self._listed.clear()
-        self.failure = news.text if news.state in (State.LOST, State.REFUSED) else ""
+        self.failure = news.text if news.state in (State.LOST, State.REFUSED, State.UNPAIRED) else ""
         self._changed.set()
 
     def _on_message(self, message: NodeMessage, _: Buffer) -> None:

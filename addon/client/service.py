@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ..keyring import Keyring
 from ..protocol.address import InvalidAddress, parse_address
 from ..protocol.digest import Buffer, chunk_algorithms
 from ..protocol.errors import InvalidFrames, ProtocolError
@@ -43,7 +44,7 @@ from .connection import Connection, News, State
 from .delivery import Deliveries
 from .destinations import destination
 from .errors import CannotRead, FilesMissing, JobRefused
-from .ledger import Entry, Ledger, Order, client_id
+from .ledger import Entry, Ledger, Order
 from .recipe_cache import RecipeCache
 from .submission import Means, Submission
 from .view import job_line
@@ -96,10 +97,8 @@ class Client:
         self._news_timer: asyncio.Handle | None = None
         self._lane = asyncio.Lock()
         """One file is sent after the other: jobs reach the node in the order in which they were ordered."""
-        hello = Hello(
-            PROTOCOL, VERSION, client_id(data), uuid.uuid4().hex, platform.node(), Scope.OWN, chunk_algorithms()
-        )
-        self._connection = Connection(hello, self._on_news, self._on_message)
+        hello = Hello(PROTOCOL, VERSION, uuid.uuid4().hex, platform.node(), Scope.OWN, chunk_algorithms())
+        self._connection = Connection(Keyring(), hello, self._on_news, self._on_message)
         self._means = Means(
             self._connection.send,
             lambda: self._connection.news.welcome,

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 import zmq
 
+from addon.keyring import Keyring, key_pair
 from server.blenders import Blender
 from server.books import Books
+from server.clients import Clients
 from server.endpoint import Endpoint
 from server.executors.local import LocalExecutor
 from server.executors.watch import Limits
@@ -41,8 +43,11 @@ def node(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Live]:
 
     async def serve() -> None:
         handlers = Handlers()
-        endpoint = Endpoint(handlers)
+        keys = key_pair(tmp_path / "node.key")
+        handlers.clients = Clients(tmp_path / "clients.json", Keyring().own.public.decode())
+        endpoint = Endpoint(handlers, keys, handlers.clients)
         port = endpoint.bind("tcp://127.0.0.1:*")
+        Keyring().announce(port, keys.public)
         folders = JobFolders(tmp_path)
         books = Books(JobStore(tmp_path / "node.sqlite3"), folders, handlers)
         blender = Blender((5, 2, 0), ("no program",), "none")

@@ -22,9 +22,23 @@ import psutil
 import pytest
 import zmq
 
+from addon.keyring import KeyPair, Keyring
 from addon.protocol import codec
+from addon.protocol.address import Address, parse_address
 from addon.protocol.digest import Buffer
-from addon.protocol.messages import ClientMessage, Grant, Hello, NodeMessage, Ping, Pong, Ready, Welcome
+from addon.protocol.messages import (
+    ClientMessage,
+    Grant,
+    Hello,
+    JobChanged,
+    JobGone,
+    NodeMessage,
+    Ping,
+    Pong,
+    Preview,
+    Ready,
+    Welcome,
+)
 from server.blenders import Blender
 from server.pictures import verify
 
@@ -194,9 +208,13 @@ class ClientProcess:
 class Peer:
     """A client made of a bare socket."""
 
-    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", address: str) -> None:
+    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", address: str, keys: KeyPair | None = None) -> None:
+        keys = keys or Keyring().own
         self.socket = context.socket(zmq.DEALER)
         self.socket.setsockopt(zmq.LINGER, 0)
+        self.socket.setsockopt(zmq.CURVE_PUBLICKEY, keys.public)
+        self.socket.setsockopt(zmq.CURVE_SECRETKEY, keys.secret)
+        self.socket.setsockopt(zmq.CURVE_SERVERKEY, Keyring().node_keys(parse_address(address))[0])
         self.socket.connect(f"tcp://{address}")
 
     def send(self, message: ClientMessage, payload: bytes | None = None) -> None:
@@ -222,8 +240,11 @@ class Peer:
         return welcome
 
     def is_served(self) -> bool:
+        """Whether it is answered, and told nothing before but what is new of this account's jobs."""
         self.send(Ping())
-        return self.receive() == Pong()
+        while isinstance(answer := self.receive(), JobChanged | JobGone | Preview):
+            pass
+        return answer == Pong()
 
 
 class Link:
@@ -234,6 +255,7 @@ class Link:
         self._rate = rate
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
+        introduce(port, self.port)
         self.passed = 0
         self._moved = threading.Condition()
         self._sockets: list[socket.socket] = []
@@ -281,6 +303,22 @@ class Link:
             for end in (source, target):
                 if end.fileno() >= 0:
                     end.close()
+
+
+def introduce(port: int, relay: int) -> None:
+    """Have clients expect the node that listens on a port behind another one, too."""
+    (key,) = Keyring().node_keys(Address("127.0.0.1", port))
+    Keyring().pair(Address("127.0.0.1", relay), key)
+
+
+def bind_securely(router: "zmq.Socket[bytes]") -> int:
+    """Have a bare socket be a node with a key that clients of this account expect; return its port."""
+    public, secret = zmq.curve_keypair()
+    router.setsockopt(zmq.CURVE_SERVER, 1)
+    router.setsockopt(zmq.CURVE_SECRETKEY, secret)
+    port = router.bind_to_random_port("tcp://127.0.0.1")
+    Keyring().announce(port, public)
+    return port
 
 
 def free_port() -> int:

@@ -20,6 +20,8 @@ class Refusal(enum.StrEnum):
 
     VERSION = "version"
     HELLO_FIRST = "hello-first"
+    NOT_PAIRED = "not-paired"
+    NOT_ALLOWED = "not-allowed"
     BASE_MISSING = "base-missing"
     FILE_MISSING = "file-missing"
     BAD_FILE = "bad-file"
@@ -36,8 +38,6 @@ class Hello:
 
     protocol: int
     version: str
-    client: str
-    """The installation, whose jobs these are; 32 hexadecimal digits."""
     process: str
     """The running program: of two connections of one process the older is dead; 32 hexadecimal digits."""
     host: str
@@ -47,7 +47,6 @@ class Hello:
     """Algorithms that it can name chunks by."""
 
     def __post_init__(self) -> None:
-        check_id(self.client)
         check_id(self.process)
         check_text(self.version, self.host)
 

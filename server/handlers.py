@@ -6,6 +6,7 @@ import logging
 import platform
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 from addon.protocol import codecs
@@ -14,12 +15,17 @@ from addon.protocol.errors import RemoteProtocolError
 from addon.protocol.limits import MAX_UNACKNOWLEDGED
 from addon.protocol.messages import (
     Announce,
+    AskClients,
     AskStore,
     AskWorkers,
     Cancel,
+    ChangeClient,
     Chunks,
+    ClientList,
     ClientMessage,
+    ClientStatus,
     Collect,
+    Decide,
     Delivered,
     Forget,
     Grant,
@@ -36,6 +42,7 @@ from addon.protocol.messages import (
     Refusal,
     Refused,
     Retry,
+    Revoke,
     Scope,
     Stored,
     Submit,
@@ -46,11 +53,12 @@ from addon.protocol.messages import (
 from addon.protocol.version import PROTOCOL, VERSION
 
 from .background import Background
-from .clients import Clients
+from .clients import Client, Clients
 from .endpoint import Endpoint
 from .errors import RequestRefused
 from .jobs import Job
 from .node import Node
+from .pairing import Pairings
 from .progress import status_of
 from .session import Download, Session
 from .uploads import Upload, Uploads
@@ -76,6 +84,7 @@ class Handlers:
     endpoint: Endpoint
     uploads: Uploads
     clients: Clients
+    pairings: Pairings
 
     def __init__(self) -> None:
         self._on: dict[type, Callable[[Session, Any, Buffer], None]] = {
@@ -93,6 +102,10 @@ class Handlers:
             Delivered: self._on_delivered,
             AskStore: self._on_ask_store,
             AskWorkers: self._on_ask_workers,
+            AskClients: self._on_ask_clients,
+            Decide: self._on_decide,
+            Revoke: self._on_revoke,
+            ChangeClient: self._on_change_client,
         }
         self._background = Background()
         self._changed: dict[str, Job] = {}
@@ -277,6 +290,45 @@ class Handlers:
 
     async def _tell_workers(self, session: Session) -> None:
         self.endpoint.send(session, await self.node.workers())
+
+    # Who is let in
+
+    def _on_ask_clients(self, session: Session, _: AskClients, __: Buffer) -> None:
+        self._check_manages(session)
+        self._tell_clients(session)
+
+    def _on_decide(self, session: Session, message: Decide, _: Buffer) -> None:
+        self._check_manages(session)
+        self.pairings.decide(message.code, message.allowed)
+        self._tell_clients(session)
+
+    def _on_revoke(self, session: Session, message: Revoke, _: Buffer) -> None:
+        self._check_manages(session)
+        client = self._paired(message.client)
+        self.clients.revoke(client.key)
+        self.endpoint.cut_off(client.key)
+        log.info("%s is not let in any more", client.name)
+        self._tell_clients(session)
+
+    def _on_change_client(self, session: Session, message: ChangeClient, _: Buffer) -> None:
+        self._check_manages(session)
+        client = self._paired(message.client)
+        self.clients.change(replace(client, name=message.name, manages=message.manages))
+        self._tell_clients(session)
+
+    def _paired(self, client: str) -> Client:
+        found = next((each for each in self.clients.paired if each.id == client), None)
+        if found is None:
+            raise RequestRefused(Refusal.UNKNOWN_CLIENT, "The node does not know this client (any more).")
+        return found
+
+    def _tell_clients(self, session: Session) -> None:
+        keys = [each.key for each in self.endpoint.sessions()]
+        clients = (
+            ClientStatus(each.id, each.name, each.since, each.manages, keys.count(each.key))
+            for each in self.clients.paired
+        )
+        self.endpoint.send(session, ClientList(tuple(clients), self.pairings.requests))
 
     def _stored(self) -> set[str]:
         """Manifests that were brought over connections that last: jobs for them may be on their way."""

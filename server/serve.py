@@ -13,6 +13,8 @@ import zmq
 
 from addon.keyring import Keyring, key_pair
 from addon.protocol.address import Address
+from addon.protocol.messages import PairingRequest
+from addon.protocol.pairing import PORT_OFFSET
 
 from .blenders import Blender
 from .books import Books
@@ -26,6 +28,7 @@ from .handlers import Handlers
 from .job_folders import JobFolders
 from .job_store import JobStore
 from .node import Node
+from .pairing import Pairings
 from .store import Store
 from .uploads import Uploads
 
@@ -64,9 +67,14 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-async def serve(options: Options, on_ready: Callable[[int], None]) -> None:
-    """Run a node until SIGTERM, Ctrl+C or cancellation; `on_ready` is called with the port. Raises ServerError."""
-    options.data.mkdir(parents=True, exist_ok=True)
+async def serve(
+    options: Options, on_ready: Callable[[int], None], on_request: Callable[[PairingRequest], None]
+) -> None:
+    """Run a node until SIGTERM, Ctrl+C or cancellation. Raises ServerError.
+
+    `on_ready` is called with the port, `on_request` for everybody who asks to be let in.
+    """
+    options.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     keyring = Keyring()
     try:
         keys = key_pair(options.data / "node.key")
@@ -86,7 +94,9 @@ async def serve(options: Options, on_ready: Callable[[int], None]) -> None:
     node = Node(books, folders, store, options.blenders, executor)
     handlers.node, handlers.endpoint, handlers.clients = node, endpoint, clients
     handlers.uploads = Uploads(store, options.data, handlers.make_room)
+    handlers.pairings = pairings = Pairings(keys.public.decode(), clients, on_request)
     await node.start()
+    await _listen_for_pairing(pairings, options.listen.host, port)
     forget = keyring.announce(port, keys.public)
     on_ready(port)
     door = asyncio.create_task(endpoint.run())
@@ -97,6 +107,7 @@ async def serve(options: Options, on_ready: Callable[[int], None]) -> None:
         log.info("closing")
     finally:
         forget()
+        await pairings.close()
         await handlers.close()
         await node.close()
 
@@ -110,6 +121,14 @@ def _bind(endpoint: Endpoint, address: Address) -> int:
             "another program listens there, perhaps another node" if error.errno == zmq.EADDRINUSE else error.strerror
         )
         raise CannotListen(f"Cannot listen on {address}: {hint}. Choose another with --listen HOST:PORT.") from error
+
+
+async def _listen_for_pairing(pairings: Pairings, host: str, port: int) -> None:
+    behind = port + PORT_OFFSET
+    try:
+        await pairings.listen(host, behind)
+    except (OSError, OverflowError) as error:  # OverflowError: no such port.
+        log.warning("Nobody new can be let in: port %d, where that is asked, is taken (%s).", behind, error)
 
 
 def _end_on_signals(door: "asyncio.Task[None]") -> None:

@@ -100,6 +100,11 @@ class Connection:
         """The newest state."""
         return self._news
 
+    @property
+    def address(self) -> Address | None:
+        """The node that is talked to, or tried."""
+        return self._address
+
     def configure(self, address: Address | None) -> None:
         """Talk to this node from now on; None: to nobody."""
         if address != self._address or self._news.state == State.REFUSED:

@@ -11,6 +11,7 @@ from ..keyring import Keyring
 from ..protocol.address import Address
 from ..protocol.digest import Buffer
 from ..protocol.messages import (
+    ClientList,
     ClientMessage,
     Hello,
     JobChanged,
@@ -18,6 +19,7 @@ from ..protocol.messages import (
     JobStatus,
     NodeMessage,
     Ready,
+    Refused,
     Scope,
     StoreStatus,
     Workers,
@@ -31,6 +33,10 @@ class Unreachable(ClientError):
     """The node does not answer."""
 
 
+class Declined(ClientError):
+    """The node does not do what was asked."""
+
+
 class Observer:
     """The jobs of one node, kept up to date while the connection lasts."""
 
@@ -41,6 +47,10 @@ class Observer:
         """The node's last word about its store, for who asks."""
         self.workers: Workers | None = None
         """Its last word about its Blenders, likewise."""
+        self.clients: ClientList | None = None
+        """Its last word about who is let in, likewise."""
+        self.refused = ""
+        """Why it refused what was asked last."""
         self.failure = ""
         """Why the node is not there, one sentence; empty while it is."""
         self._listed: set[str] = set()
@@ -67,6 +77,11 @@ class Observer:
         """Ask the node for something."""
         self._connection.send(message)
 
+    def forget_answers(self) -> None:
+        """Wait for new ones to what is asked next."""
+        self.store = self.workers = self.clients = None
+        self.refused = ""
+
     async def news(self, patient: bool = False) -> None:
         """Return when something has changed since the last time.
 
@@ -78,8 +93,10 @@ class Observer:
             raise Unreachable(self.failure)
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        """Return when `holds()` does. Raises Unreachable when the node is lost."""
+        """Return when `holds()` does. Raises Unreachable when the node is lost, Declined when it refuses."""
         while not holds():
+            if self.refused:
+                raise Declined(self.refused)
             await self.news()
 
     def _on_news(self, news: News) -> None:
@@ -100,6 +117,10 @@ class Observer:
                 self.store = message
             case Workers():
                 self.workers = message
+            case ClientList():
+                self.clients = message
+            case Refused():
+                self.refused = message.text
             case Ready():  # All that the node has; what it had before and did not name now is gone.
                 self.jobs = {job: status for job, status in self.jobs.items() if job in self._listed}
                 self._complete = True

@@ -11,15 +11,17 @@ import psutil
 import typer
 
 from addon.protocol.address import Address, InvalidAddress, parse_address
+from addon.protocol.messages import PairingRequest
+from addon.protocol.pairing import spaced
 from addon.protocol.version import DEFAULT_PORT, VERSION
 
 from ..blenders import find_blenders
 from ..errors import ServerError
 from ..executors.watch import SPARES, Limits
-from ..serve import Options, is_loopback, serve
+from ..serve import Options, serve
 from . import app, console, fail, log_to_stderr, run, size, slot_count
 
-DEFAULT_LISTEN = f"127.0.0.1:{DEFAULT_PORT}"
+DEFAULT_LISTEN = f"0.0.0.0:{DEFAULT_PORT}"
 DEFAULT_DATA = platformdirs.user_data_path("relay-render", appauthor=False) / "node"
 
 Listen = Annotated[
@@ -102,7 +104,7 @@ def main(  # noqa: PLR0913, PLR0917 - each is an option
     limits = Limits(worker_memory or psutil.virtual_memory().total * 9 // 10, spares=spares)
     options = _options(listen, data, blender or [], slots, limits, store_limit)
     try:
-        run(serve(options, lambda port: _announce(options, port)))
+        run(serve(options, lambda port: _announce(options, port), _show_request))
     except (ServerError, OSError) as error:
         raise fail(str(error)) from error
     except KeyboardInterrupt:
@@ -132,6 +134,12 @@ def _options(
     return Options(address, data, blenders, slots, limits, store_limit or shutil.disk_usage(data).total // 5)
 
 
+def _show_request(request: PairingRequest) -> None:
+    code = spaced(request.code)
+    console.print(f"{request.name} ({request.host}) asks to be let in, and should show", markup=False)
+    console.print(f"\n    [bold]{code}[/bold]\n\nIf it does: python -m server allow {code}")
+
+
 def _announce(options: Options, port: int) -> None:
     address = Address(options.listen.host, port)
     console.print(
@@ -140,8 +148,3 @@ def _announce(options: Options, port: int) -> None:
     for blender in reversed(options.blenders):
         console.print(f"  Blender {blender.name}  {blender.source}")
     console.print(f"  Data in {options.data}")
-    if not is_loopback(options.listen.host):
-        console.print(
-            "[yellow]Anyone who reaches this address can render here and read what others sent: "
-            "nothing is encrypted and nobody is asked for a key yet. Use it on a network you trust.[/yellow]"
-        )

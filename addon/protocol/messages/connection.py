@@ -22,6 +22,8 @@ class Refusal(enum.StrEnum):
     HELLO_FIRST = "hello-first"
     NOT_PAIRED = "not-paired"
     NOT_ALLOWED = "not-allowed"
+    UNKNOWN_CODE = "unknown-code"
+    UNKNOWN_CLIENT = "unknown-client"
     BASE_MISSING = "base-missing"
     FILE_MISSING = "file-missing"
     BAD_FILE = "bad-file"

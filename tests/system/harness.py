@@ -22,7 +22,7 @@ import psutil
 import pytest
 import zmq
 
-from addon.keyring import KeyPair, Keyring
+from addon.keyring import HOME_VARIABLE, KeyPair, Keyring
 from addon.protocol import codec
 from addon.protocol.address import Address, parse_address
 from addon.protocol.digest import Buffer
@@ -61,15 +61,20 @@ Line = dict[str, Any]
 class NodeProcess:
     """`python -m server` on a port of its own, over one data folder; can be killed and started again."""
 
-    def __init__(self, data: Path, blender: Blender | None, *options: str) -> None:
+    def __init__(self, data: Path, blender: Blender | None, *options: str, home: Path | None = None) -> None:
+        """`home`: keys of an account other than the tests' own."""
         self.data = data
         self.port = free_port()
+        self.environment = os.environ | ({HOME_VARIABLE: str(home)} if home else {})
         self.log = data.parent / f"{data.name}.log"
         installed = blender is not None and Path(blender.source).exists()
         own = ["--blender", blender.source] if blender and installed else []
         # Without spares: most tests are about something else, and look for the one Blender that renders.
         self._options = [*own, "--slots=1", "--spares=0", *options]
         self.process: subprocess.Popen[str] | None = None
+        self.said = ""
+        """On its console, behind the first line."""
+        self._said_more = threading.Condition()
         self.start()
 
     @property
@@ -80,12 +85,28 @@ class NodeProcess:
         command = [sys.executable, "-m", "server", "--listen", self.address, "--data", self.data, *self._options]
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
-                list(map(str, command)), cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True
+                list(map(str, command)), cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True, env=self.environment
             )
         assert self.process.stdout is not None
         first = self.process.stdout.readline()
-        threading.Thread(target=_drain, args=(self.process.stdout,), daemon=True).start()
+        threading.Thread(target=self._hear, args=(self.process.stdout,), daemon=True).start()
         assert "listens on" in first, f"{first}\n{self.log.read_text()}"
+
+    def until_said(self, pattern: str) -> re.Match[str]:
+        """Wait for words on its console."""
+        with self._said_more:
+            assert self._said_more.wait_for(lambda: re.search(pattern, self.said), PATIENCE_S), self.said
+            match = re.search(pattern, self.said)
+        assert match is not None
+        return match
+
+    def _hear(self, pipe: IO[str]) -> None:
+        """Read to its end, so that it never waits."""
+        with contextlib.suppress(ValueError):  # Closed under us.
+            for line in pipe:
+                with self._said_more:
+                    self.said += line
+                    self._said_more.notify_all()
 
     def blenders(self) -> list[psutil.Process]:
         """The Blenders that render now."""
@@ -125,13 +146,6 @@ class NodeProcess:
             self.process = None
         said = self.log.read_text() if self.log.exists() else ""  # A test's disk may be gone, and the log with it.
         assert "Traceback" not in said, said[-3000:]
-
-
-def _drain(pipe: IO[str]) -> None:
-    """Read a pipe to its end, so that whoever writes to it never waits."""
-    with contextlib.suppress(ValueError):  # Closed under us.
-        for _ in pipe:
-            pass
 
 
 class ClientProcess:
@@ -322,17 +336,29 @@ def bind_securely(router: "zmq.Socket[bytes]") -> int:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port for a node; the one behind it, where it is paired with, is free as well."""
+    while True:
+        with socket.socket() as probe, socket.socket() as behind:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+            try:
+                behind.bind(("127.0.0.1", port + 1))
+            except (OSError, OverflowError):
+                continue
+            return port
 
 
-def cli(*arguments: object, data: Path, timeout: float = PATIENCE_S) -> subprocess.CompletedProcess[str]:
+def cli(
+    *arguments: object, data: Path, timeout: float = PATIENCE_S, home: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     """`python -m server ...` as a person runs it, in a wide terminal without colours."""
     command = [sys.executable, "-m", "server", *map(str, arguments)]
     if arguments[0] in ("submit", "watch"):
         command += ["--data", str(data)]
-    return subprocess.run(command, cwd=ROOT, env=TERMINAL, text=True, capture_output=True, timeout=timeout, check=False)
+    environment = TERMINAL | ({HOME_VARIABLE: str(home)} if home else {})
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, text=True, capture_output=True, timeout=timeout, check=False
+    )
 
 
 def evict_all(node: NodeProcess) -> list[Path]:

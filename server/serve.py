@@ -20,10 +20,12 @@ from .errors import ServerError
 from .executors.base import Listener
 from .executors.local import LocalExecutor
 from .executors.watch import Limits
+from .executors.workplace import Workshop
 from .handlers import Handlers
 from .job_folders import JobFolders
 from .job_store import JobStore
 from .node import Node
+from .sandbox import Containment
 from .store import Store
 from .uploads import Uploads
 
@@ -46,6 +48,8 @@ class Options:
     limits: Limits
     store_limit: int
     """Bytes that artists' files may take on the disk; what a job needs is kept beyond it."""
+    containment: Containment
+    """Which Blenders run in a sandbox."""
 
 
 def is_loopback(host: str) -> bool:
@@ -68,8 +72,10 @@ async def serve(options: Options, on_ready: Callable[[int], None]) -> None:
     books = Books(JobStore(options.data / "node.sqlite3"), folders, handlers)
     store = Store(options.data / "store", options.store_limit)
 
+    workshop = Workshop(options.data / "workers", options.containment)
+
     def executor(listener: Listener) -> LocalExecutor:
-        return LocalExecutor(options.slots, options.limits, listener)
+        return LocalExecutor(options.slots, options.limits, workshop, listener)
 
     node = Node(books, folders, store, options.blenders, executor)
     handlers.node, handlers.endpoint = node, endpoint

@@ -72,6 +72,8 @@ class Handlers:
     node: Node
     endpoint: Endpoint
     uploads: Uploads
+    sandboxed = False
+    """Whether every Blender of the node is."""
 
     def __init__(self) -> None:
         self._on: dict[type, Callable[[Session, Any, Buffer], None]] = {
@@ -110,6 +112,7 @@ class Handlers:
                 blenders,
                 common_algorithm(session.hello.digests),
                 codecs.decodable(),
+                self.sandboxed,
             ),
         )
         for job in self.node.books:

@@ -79,6 +79,7 @@ async def serve(options: Options, on_ready: Callable[[int], None]) -> None:
 
     node = Node(books, folders, store, options.blenders, executor)
     handlers.node, handlers.endpoint = node, endpoint
+    handlers.sandboxed = options.containment.is_complete
     handlers.uploads = Uploads(store, options.data, handlers.make_room)
     await node.start()
     on_ready(port)

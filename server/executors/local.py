@@ -312,7 +312,7 @@ class _Slot:
         try:
             files = worker.take(self._assignment, line)
         except (NotTaken, OSError) as error:
-            worker.put_down(f"What it wrote could not be taken over: {error}")
+            worker.put_down(f"What it wrote could not be taken over: {error}", deaf=True)
             return
         if worker.watch.worn_out(worker.frames, self._limits):
             log.info(
@@ -332,6 +332,8 @@ class _Slot:
             self._listener(worker.unfinished[0], PreviewMade(preview))
 
     def _on_closed(self, worker: Worker, _: Line) -> None:
+        if worker is self.worker and worker.unfinished[0] is self._assignment:
+            raise ValueError("closed before its end")
         self._listener(worker.finished(), AttemptClosed())
 
     def _on_failed(self, _: Worker, line: Line) -> None:

@@ -63,7 +63,8 @@ class Worker:
         """Whether the frame that it was ended in would end another one, too."""
         self._frame_began: float | None = None
         self._background = Background()
-        self._place = workshop.new()
+        self._workshop = workshop
+        self._place = workshop.new(blender)
         command = workshop.containment.cell(blender).command(self._place.readable, self._place.writable)
         try:
             self._process = WorkerProcess(command, self._place.writable, self._hear, self._ended)
@@ -156,11 +157,14 @@ class Worker:
         """End it and all its children now; no line comes any more, and on_exit when it is gone."""
         self._process.kill()
 
-    def put_down(self, reason: str, is_final: bool = False) -> None:
-        """End it for a reason that counts as its last words: to its slot it is as if it had died."""
+    def put_down(self, reason: str, is_final: bool = False, deaf: bool = False) -> None:
+        """End it for a reason that counts as its last words: to its slot it is as if it had died.
+
+        `is_final`: another one would come to the same end. `deaf`: nothing that it has said already is heard.
+        """
         log.warning("Blender %d: %s", self.pid, reason)
         self.reason, self.is_final = reason, is_final
-        self._process.kill(deaf=False)
+        self._process.kill(deaf)
 
     async def wait(self) -> None:
         """Return when it has ended, its output is read and its folder gone."""
@@ -201,6 +205,9 @@ class Worker:
         else:
             self._process.send(command)
 
+    async def _keep_cache(self) -> None:
+        await in_thread(self._workshop.keep_cache, self.blender, self._place, lambda: self.owner is None)
+
     def _ended(self) -> None:
         asyncio.get_running_loop().run_in_executor(None, self._place.remove)
         self.on_exit()
@@ -213,6 +220,8 @@ class Worker:
             case "ready":
                 self.ready = True
                 self.gpus = _gpus(line["devices"])
+            case "warm":
+                self._background.start(self._keep_cache())
             case "written":
                 self.frames += 1
                 self._frame_began = None

@@ -130,9 +130,14 @@ class WorkerProcess:
             return
         try:
             self._on_line(line)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:  # A file may have got hold of this Blender.
+        except (
+            LookupError,
+            TypeError,
+            ValueError,
+            AttributeError,
+        ) as error:  # A file may have got hold of this Blender.
             log.warning("Blender %d says what no worker says, and is ended", self.pid, exc_info=error)
-            self.kill(deaf=False)
+            self.kill()
 
     def _call(self, function: Callable[..., None], *arguments: object) -> None:
         try:

@@ -6,25 +6,33 @@
   here: what a simulation puts beside it, it can write, and the store's own files it cannot
 - workers/<id>/out/<attempt>/: where one attempt writes
 - workers/<id>/out/home, out/tmp: what programs expect
+- caches/<version>: what graphics drivers compiled for a Blender that had opened nobody's file yet
 
 It is made before the Blender starts, since walls are put up once, and a spare starts before its job is known.
 """
 
 import contextlib
+import logging
 import os
 import re
 import secrets
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from addon.protocol.limits import PREVIEW_BYTES
 
+from ..blenders import Blender
 from ..sandbox import Containment, make_folders
 from . import takeover
 from .base import Assignment, WrittenFile
+
+log = logging.getLogger(__name__)
+
+CACHE_BYTES = 256 << 20
+"""Of one version's kept cache; copying it is part of every start."""
 
 _SUFFIX = re.compile(r"\.\w{1,16}\Z")
 
@@ -39,9 +47,39 @@ class Workshop:
         shutil.rmtree(root, ignore_errors=True)
         root.mkdir(parents=True, exist_ok=True)
 
-    def new(self) -> "Workplace":
-        """Make the folder of a Blender. Raises OSError."""
-        return Workplace(self._root / secrets.token_hex(8))
+    def new(self, blender: Blender) -> "Workplace":
+        """Make the folder of one. Raises OSError."""
+        place = Workplace(self._root / secrets.token_hex(8))
+        if self._has_walls(blender) and (cache := self._cache(blender)).is_dir():
+            with contextlib.suppress(OSError):  # It is compiled anew.
+                shutil.copytree(cache, place.cache)
+        return place
+
+    def keep_cache(self, blender: Blender, place: "Workplace", is_clean: Callable[[], bool]) -> None:
+        """Give what drivers compiled for a Blender to those that start later: 10 s and more for EEVEE's shaders.
+
+        A file must not: compiled code is run. So Blenders share no cache, and `is_clean` says after the copying whether
+        this one has opened none yet. Without walls all have the account's own. Call it in a thread.
+        """
+        if not self._has_walls(blender) or not place.cache.is_dir():
+            return
+        fresh = self._root / f"cache-{secrets.token_hex(8)}"
+        try:
+            shutil.copytree(place.cache, fresh, symlinks=True)
+            if is_clean() and _allocated(fresh) <= CACHE_BYTES:
+                shutil.rmtree(self._cache(blender), ignore_errors=True)
+                self._cache(blender).parent.mkdir(exist_ok=True)
+                fresh.rename(self._cache(blender))
+        except (OSError, shutil.Error) as error:
+            log.debug("no cache is kept: %s", error)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+
+    def _has_walls(self, blender: Blender) -> bool:
+        return self.containment.cell(blender).sandbox.is_active
+
+    def _cache(self, blender: Blender) -> Path:
+        return self._root.parent / "caches" / blender.name
 
 
 class Workplace:
@@ -50,8 +88,9 @@ class Workplace:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.readable, self.writable = make_folders(folder)
-        self._attempts: dict[Path, Path] = {}
-        """Where Blender writes, by where the node wants it."""
+        self.cache = self.writable / "home" / ".cache"
+        self._attempts: dict[int, Path] = {}
+        """Where Blender writes, by the id of the assignment: a second one for the same folder may begin meanwhile."""
         self._lock = threading.Lock()
         self._gone = False
 
@@ -93,7 +132,7 @@ class Workplace:
     def begin(self, assignment: Assignment) -> Path:
         """Return a new folder for Blender to write in. Its name cannot be foreseen inside. Raises OSError."""
         place = Path(tempfile.mkdtemp(dir=self.writable, prefix=f"{assignment.task.position}-"))
-        self._attempts[assignment.folder] = place
+        self._attempts[id(assignment)] = place
         return place
 
     def take(self, assignment: Assignment, outputs: Iterable[dict[str, str]]) -> tuple[WrittenFile, ...]:
@@ -106,19 +145,19 @@ class Workplace:
             name = str(output["name"])
             suffix = _SUFFIX.search(name)
             target = assignment.folder / f"{number}{suffix[0] if suffix else ''}"
-            takeover.take(str(output["path"]), self._attempts[assignment.folder], target)
+            takeover.take(str(output["path"]), self._attempts[id(assignment)], target)
             taken.append(WrittenFile(str(output["directory"]), name, target))
         return tuple(taken)
 
     def take_preview(self, assignment: Assignment, path: str) -> Path:
         """Bring a preview into the assignment's own folder. Raises takeover.NotTaken, or OSError."""
         target = assignment.folder / "preview.jpg"
-        target.write_bytes(takeover.take_bytes(path, self._attempts[assignment.folder], PREVIEW_BYTES))
+        target.write_bytes(takeover.take_bytes(path, self._attempts[id(assignment)], PREVIEW_BYTES))
         return target
 
     def end(self, assignment: Assignment) -> None:
         """Blender has finished with an attempt: drop what it wrote."""
-        if place := self._attempts.pop(assignment.folder, None):
+        if place := self._attempts.pop(id(assignment), None):
             shutil.rmtree(place, ignore_errors=True)
 
     def bytes_written(self) -> int:

@@ -2,11 +2,22 @@
 """Walls around the Blenders that open other people's files: bubblewrap on Linux, none elsewhere."""
 
 from .base import Command, Mode, NoSandbox, Sandbox, environment
-from .containment import WORKER_SCRIPT, Cell, Containment, SandboxMissing, contain, find_sandbox, make_folders
+from .containment import (
+    WORKER_SCRIPT,
+    CannotContain,
+    Cell,
+    Containment,
+    SandboxMissing,
+    contain,
+    find_sandbox,
+    make_folders,
+    try_in,
+)
 from .obstacles import Obstacle
 
 __all__ = [
     "WORKER_SCRIPT",
+    "CannotContain",
     "Cell",
     "Command",
     "Containment",
@@ -19,4 +30,5 @@ __all__ = [
     "environment",
     "find_sandbox",
     "make_folders",
+    "try_in",
 ]

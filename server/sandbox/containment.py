@@ -36,6 +36,11 @@ class SandboxMissing(ServerError):
 class CannotContain(ServerError):
     """This Blender does not run in the sandbox."""
 
+    def __init__(self, text: str, remedy: str) -> None:
+        super().__init__(text)
+        self.remedy = remedy
+        """What to do about it, one sentence."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cell:
@@ -94,8 +99,9 @@ def contain(mode: Mode, blenders: Sequence[Blender], data: Path) -> Containment:
         return _without(blenders, f"{sandbox.text} {sandbox.remedy}")
     (data / "workers").mkdir(exist_ok=True)
     with ThreadPoolExecutor(max_workers=8) as pool:
-        tried = dict(zip(blenders, pool.map(lambda each: _try(sandbox, each, data), blenders), strict=True))
-    reasons = tuple(str(result) for result in tried.values() if isinstance(result, CannotContain))
+        results = pool.map(lambda each: try_in(sandbox, each, data / "workers"), blenders)
+        tried = dict(zip(blenders, results, strict=True))
+    reasons = tuple(f"{result} {result.remedy}" for result in tried.values() if isinstance(result, CannotContain))
     cells = {blender: result for blender, result in tried.items() if isinstance(result, Cell)}
     if mode is Mode.REQUIRE:
         if not cells:
@@ -115,9 +121,11 @@ def find_sandbox(data: Path) -> Bubblewrap | Obstacle:
     options = _options(program)
     with tempfile.TemporaryDirectory() as folder:
         readable, writable = make_folders(Path(folder))
-        trial = Bubblewrap(Path(program), Path.home(), Path(folder), options)
+        trial = Bubblewrap(Path(program), _home() or Path(folder), Path(folder), options)
         complaint = _run(trial.wrap(("/bin/true",), (), readable, writable))
-    return Bubblewrap(Path(program), Path.home(), data.absolute(), options) if complaint is None else failing(complaint)
+    if complaint is not None:
+        return failing(complaint)
+    return Bubblewrap(Path(program), _home() or data.absolute(), data.absolute(), options)
 
 
 def make_folders(folder: Path) -> tuple[Path, Path]:
@@ -144,28 +152,30 @@ def cell_of(sandbox: Bubblewrap, blender: Blender) -> Cell:
     shown = tuple(path for path in sorted(wanted) if not _is_system(path))
     for path in shown:
         for secret, what in ((sandbox.home, "your home folder"), (sandbox.data, "the node's data folder")):
-            if secret.is_relative_to(path) and secret != Path("/"):
+            if secret.is_relative_to(path):
                 raise CannotContain(
-                    f"Blender {blender.name} cannot be sandboxed, since {path}, which it needs, holds {what}: "
-                    "move it into a folder of its own."
+                    f"Blender {blender.name} cannot be sandboxed, since {path}, which it needs, holds {what}.",
+                    "Move it into a folder of its own.",
                 )
     return Cell(sandbox, argv, shown)
 
 
-def _try(sandbox: Bubblewrap, blender: Blender, data: Path) -> Cell | CannotContain:
+def try_in(sandbox: Bubblewrap, blender: Blender, spare: Path) -> Cell | CannotContain:
+    """Return a Blender's cell, or why it does not run there. `spare`: a folder to try it in."""
     try:
         cell = cell_of(sandbox, blender)
     except CannotContain as error:
         return error
     question = (cell.argv[0], "-c", _WHEEL_PROBE) if blender.source == WHEEL else (cell.argv[0], "--version")
-    with tempfile.TemporaryDirectory(dir=data / "workers") as folder:
+    with tempfile.TemporaryDirectory(dir=spare) as folder:
         complaint = _run(sandbox.wrap(question, cell.shown, *make_folders(Path(folder))))
     if complaint is None:
         return cell
     last = complaint.strip().splitlines()[-1].rstrip(".") if complaint.strip() else "it says nothing"
     return CannotContain(
-        f"Blender {blender.name} ({blender.source}) does not run in the sandbox: {last}. Programs that bring a sandbox "
-        "or a container of their own (snap, Flatpak, Steam) do not: install the one from blender.org."
+        f"Blender {blender.name} ({blender.source}) does not run in the sandbox: {last}.",
+        "Programs that bring a sandbox or a container of their own (snap, Flatpak, Steam) do not: install the one from "
+        "blender.org.",
     )
 
 
@@ -181,6 +191,15 @@ def _run(command: Command) -> str | None:
     except subprocess.TimeoutExpired:
         return f"no answer within {PROBE_TIMEOUT_S:g} s"
     return (done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}") if done.returncode else None
+
+
+def _home() -> Path | None:
+    """The home of this account; None: it has none of its own, like the accounts of some services."""
+    try:
+        home = Path.home()
+    except RuntimeError:
+        return None
+    return home if home.is_absolute() and home != Path("/") else None
 
 
 def _options(program: str) -> tuple[str, ...]:

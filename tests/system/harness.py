@@ -75,9 +75,11 @@ class NodeProcess:
         assert "listens on" in first, f"{first}\n{self.log.read_text()}"
 
     def blenders(self) -> list[psutil.Process]:
-        """The Blenders that render now."""
+        """The Blenders that render now; where they are in a sandbox, each is the innermost of a few processes."""
         assert self.process is not None
-        return psutil.Process(self.process.pid).children()
+        family = psutil.Process(self.process.pid).children(recursive=True)
+        parents = {process.ppid() for process in family}
+        return [process for process in family if process.pid not in parents]
 
     def kill(self) -> None:
         """kill -9, this one process only: its Blenders must end by themselves."""

@@ -44,6 +44,7 @@ def test_the_command_line_submits_and_shows(
     assert done.returncode == 0, done.stdout + done.stderr
     check_frames(tmp_path / "out", [*FRAMES[:3], FRAMES[11]])
     status = cli("status", "--to", node.address, data=tmp_path)
+    assert "sandboxed." in status.stdout
     assert "shot.blend" in status.stdout
     assert "4/4 100%" in plain(status.stdout)
     assert any_blender.name in status.stdout

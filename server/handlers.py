@@ -85,6 +85,8 @@ class Handlers:
     uploads: Uploads
     clients: Clients
     pairings: Pairings
+    sandboxed = False
+    """Whether every Blender of the node is."""
 
     def __init__(self) -> None:
         self._on: dict[type, Callable[[Session, Any, Buffer], None]] = {
@@ -127,6 +129,7 @@ class Handlers:
                 blenders,
                 common_algorithm(session.hello.digests),
                 codecs.decodable(),
+                self.sandboxed,
             ),
         )
         for job in self.node.books:

@@ -251,6 +251,7 @@ class Node:
         source = self._prepared.get(job.id) or self._prepare_again(job)
         assignment = Assignment(
             task=task,
+            owner=job.owner,
             blender=source.blender,
             blend=source.blend,
             tree=source.tree,
@@ -319,7 +320,7 @@ class Node:
                 self._schedule()
             case BlenderDied():
                 self._free_slot(assignment)
-                self._try_again(job, task, _death(task, event.last_words))
+                self._try_again(job, task, _death(task, event))
                 self._schedule()
 
     def _learn(self, job: Job, task: Task, event: Written) -> None:
@@ -466,7 +467,9 @@ def _sentence(error: Exception) -> str:
     return str(error)
 
 
-def _death(task: Task, last_words: str) -> str:
+def _death(task: Task, event: BlenderDied) -> str:
+    if event.reason:
+        return event.reason
     what = "making the movie" if task.frame is None else f"rendering frame {task.frame}"
-    words = " ".join(last_words.split())[-300:]
+    words = " ".join(event.last_words.split())[-300:]
     return f"Blender ended by itself while {what}." + (f" Its last words: {words}" if words else "")

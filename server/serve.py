@@ -24,11 +24,13 @@ from .errors import ServerError
 from .executors.base import Listener
 from .executors.local import LocalExecutor
 from .executors.watch import Limits
+from .executors.workplace import Workshop
 from .handlers import Handlers
 from .job_folders import JobFolders
 from .job_store import JobStore
 from .node import Node
 from .pairing import Pairings
+from .sandbox import Containment
 from .store import Store
 from .uploads import Uploads
 
@@ -55,6 +57,8 @@ class Options:
     limits: Limits
     store_limit: int
     """Bytes that artists' files may take on the disk; what a job needs is kept beyond it."""
+    containment: Containment
+    """Which Blenders run in a sandbox."""
 
 
 def is_loopback(host: str) -> bool:
@@ -88,11 +92,14 @@ async def serve(
     books = Books(JobStore(options.data / "node.sqlite3"), folders, handlers)
     store = Store(options.data / "store", options.store_limit)
 
+    workshop = Workshop(options.data / "workers", options.containment)
+
     def executor(listener: Listener) -> LocalExecutor:
-        return LocalExecutor(options.slots, options.limits, listener)
+        return LocalExecutor(options.slots, options.limits, workshop, listener)
 
     node = Node(books, folders, store, options.blenders, executor)
     handlers.node, handlers.endpoint, handlers.clients = node, endpoint, clients
+    handlers.sandboxed = options.containment.is_complete
     handlers.uploads = Uploads(store, options.data, handlers.make_room)
     handlers.pairings = pairings = Pairings(keys.public.decode(), clients, on_request)
     await node.start()

@@ -43,6 +43,8 @@ class Observer:
     def __init__(self) -> None:
         self.jobs: dict[str, JobStatus] = {}
         self.welcome_text = ""
+        self.sandboxed = False
+        """Whether the node says that its Blenders are."""
         self.store: StoreStatus | None = None
         """The node's last word about its store, for who asks."""
         self.workers: Workers | None = None
@@ -102,6 +104,7 @@ class Observer:
     def _on_news(self, news: News) -> None:
         if news.state == State.CONNECTED:
             self.welcome_text = news.text
+            self.sandboxed = news.welcome is not None and news.welcome.sandboxed
             self._listed.clear()
         self.failure = news.text if news.state in (State.LOST, State.REFUSED, State.UNPAIRED) else ""
         self._changed.set()

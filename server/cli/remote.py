@@ -30,6 +30,7 @@ def status(to: To = DEFAULT_TO) -> None:
             with contextlib.suppress(Declined):  # Who is not trusted sees the own jobs only.
                 await observer.until(lambda: observer.workers is not None)
             console.print(observer.welcome_text, markup=False)
+            console.print("Its Blenders are sandboxed." if observer.sandboxed else "Its Blenders are not sandboxed.")
             console.print(job_table(observer.jobs.values()))
             if observer.workers is not None:
                 console.print(worker_table(observer.workers))

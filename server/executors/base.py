@@ -17,6 +17,8 @@ class Assignment:
     """Everything a Blender needs for one task."""
 
     task: Task
+    owner: str
+    """Whose file it is."""
     blender: Blender
     blend: Path
     tree: Path
@@ -24,7 +26,7 @@ class Assignment:
     roots: tuple[str, ...]
     scene: str | None
     folder: Path
-    """Exists and is empty; all that the task writes goes below it."""
+    """Exists and is empty; all that the task wrote comes to lie below it."""
     log: Path
     """Blender's own words are appended here."""
     draft: bool = False
@@ -113,11 +115,13 @@ class BlenderDied:
 
     last_words: str
     """The end of what it printed."""
+    reason: str = ""
+    """Why we ended it, one sentence; empty: it ended by itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptClosed:
-    """Nothing writes to the assignment's folder any more: it may be deleted."""
+    """Nothing comes into the assignment's folder any more: it may be deleted."""
 
 
 Event = Opened | Progressed | Written | PreviewMade | NotSplit | TaskFailed | BlenderDied | AttemptClosed

@@ -31,7 +31,7 @@ def test_the_whole_examination_tells_of_every_part(tmp_path: Path) -> None:
     findings = examine(Address("127.0.0.1", 0), tmp_path / "not made yet")
 
     # THEN each part is spoken of, in one sentence, and what is not well has a remedy
-    expected = {"bpy wheel", "GPU", "zstd", "Data folder", "Disk space", "Address", "Port"}
+    expected = {"bpy wheel", "GPU", "Sandbox", "zstd", "Data folder", "Disk space", "Address", "Port"}
     assert expected <= by_name(findings).keys()  # "Blender" stands there for each installed one, or for none at all.
     for finding in findings:
         assert finding.text.endswith("."), finding

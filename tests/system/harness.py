@@ -109,9 +109,11 @@ class NodeProcess:
                     self._said_more.notify_all()
 
     def blenders(self) -> list[psutil.Process]:
-        """The Blenders that render now."""
+        """The Blenders that render now; where they are in a sandbox, each is the innermost of a few processes."""
         assert self.process is not None
-        return psutil.Process(self.process.pid).children()
+        family = psutil.Process(self.process.pid).children(recursive=True)
+        parents = {process.ppid() for process in family}
+        return [process for process in family if process.pid not in parents]
 
     def kill(self) -> None:
         """kill -9, this one process only: its Blenders must end by themselves."""

@@ -74,6 +74,8 @@ class Welcome:
     """The algorithm to name chunks by on this connection."""
     codecs: tuple[Codec, ...] = (Codec.RAW,)
     """What the node can decode."""
+    sandboxed: bool = False
+    """Whether each of its Blenders is kept from the node's own files and the network."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import bpy
 from bpy.app.handlers import persistent
 
 from . import devices
+from .blocked import blocked_scripts
 from .draft import make_draft, worth_a_draft
 from .failures import Failure, RenderWhole
 from .frame import render_frame
@@ -95,7 +96,7 @@ class Session:
             frame_step=scene.frame_step,
             frame_current=scene.frame_current,
             device=self._device,
-            notices=[text for text in (notice, missing_files(), missing_sound(scene)) if text],
+            notices=[text for text in (notice, missing_files(), missing_sound(scene), blocked_scripts()) if text],
         )
 
     def _render(self, frame: int, folder: Path, draft: bool, parts: Sequence[Path] = ()) -> None:

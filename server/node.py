@@ -155,12 +155,15 @@ class Node:
             report = await in_thread(self.store.report, needed)
             if report.bytes - report.needed < lacking:
                 return False
+            await self._executor.let_go()
             return (await in_thread(self.store.prune, needed, report.bytes - lacking)).bytes >= lacking
 
     async def store_status(self, keep: set[str], shrink_to: int | None) -> StoreStatus:
         """Say what the store holds, after evicting down to `shrink_to` bytes, if that is given, what no job needs."""
         async with self._tidying:
             needed = self._needed(keep)
+            if shrink_to is not None:
+                await self._executor.let_go()
             evicted = 0 if shrink_to is None else (await in_thread(self.store.prune, needed, shrink_to)).bytes
             report = await in_thread(self.store.report, needed)
         return StoreStatus(

@@ -29,6 +29,10 @@ DIAL_S = 2.0
 RETRY_S = 1.0
 """Between two looks whether the node has been paired with."""
 
+ZMTP = bytes([0xFF, 0, 0, 0, 0, 0, 0, 0, 0, 0x7F])
+
+SOMETHING_ELSE = "Something else than a Relay Render node listens on {0.host} port {0.port}."
+
 KEY_CHANGED = (
     "What listens at {} is not the node that was paired with: another machine has its address, or it was set up anew. "
     "If you know why, pair with it again."
@@ -199,9 +203,8 @@ class Connection:
 
     async def _tell_unpaired(self, address: Address) -> None:
         """Without the node's key nothing is sent to it; it may be paired with at any moment, from any program."""
-        reached = await reaches(address)
-        if isinstance(reached, str):
-            self._tell(State.LOST, None, reached)
+        if (unreachable := await reaches(address, greeted=True)) is not None:
+            self._tell(State.LOST, None, unreachable)
         else:
             self._tell(State.UNPAIRED, None, f"Not paired with the node at {address} yet.")
         await asyncio.sleep(RETRY_S)
@@ -286,17 +289,27 @@ def _describe(welcome: Welcome) -> str:
     return f"{welcome.node} renders with Blender {blenders}."
 
 
-async def reaches(address: Address) -> str | None:
-    """Try a plain TCP connection; return in one sentence why there is none."""
+async def reaches(address: Address, *, greeted: bool = False) -> str | None:
+    """Try a plain TCP connection; return in one sentence why there is none.
+
+    `greeted`: what listens has to begin as ZeroMQ does, too: ZMTP 3.1's signature, ten bytes.
+    """
     try:
-        _, writer = await asyncio.wait_for(asyncio.open_connection(address.host, address.port), DIAL_S)
+        reader, writer = await asyncio.wait_for(asyncio.open_connection(address.host, address.port), DIAL_S)
     except socket.gaierror:
         return f"No machine is called {address.host} here: check the address in the preferences."
     except ConnectionRefusedError:
         return f"Nothing listens on {address.host} port {address.port}: start the node there with `python -m server`."
     except (OSError, TimeoutError):
         return f"{address.host} does not answer: is it on, and does its firewall let port {address.port} in?"
-    writer.close()
+    try:
+        signature = await asyncio.wait_for(reader.readexactly(10), DIAL_S) if greeted else ZMTP
+    except (OSError, EOFError, TimeoutError):
+        signature = b""
+    finally:
+        writer.close()
+    if (signature[:1], signature[-1:]) != (ZMTP[:1], ZMTP[-1:]):
+        return SOMETHING_ELSE.format(address)
     return None
 
 
@@ -309,4 +322,4 @@ async def diagnose(address: Address, *, known: bool) -> str:
         return unreachable
     if known:
         return f"The node at {address.host} port {address.port} has not said anything for {SILENCE_S:g} s."
-    return f"Something else than a Relay Render node listens on {address.host} port {address.port}."
+    return SOMETHING_ELSE.format(address)

@@ -163,6 +163,10 @@ class Executor(abc.ABC):
         """Say which Blenders there are and what they cost."""
 
     @abc.abstractmethod
+    async def let_go(self) -> None:
+        """End what has files open and nothing to do: their room on the disk is free only then."""
+
+    @abc.abstractmethod
     def run(self, slot: int, assignment: Assignment) -> None:
         """Start a task on an idle slot.
 

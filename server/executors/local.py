@@ -117,6 +117,12 @@ class LocalExecutor(Executor):
     def expect(self) -> None:
         self._spares.expect()
 
+    async def let_go(self) -> None:
+        idle = [(slot, slot.worker) for slot in self._slots if slot.worker is not None and not slot.busy]
+        for slot, _ in idle:
+            slot.end()
+        await asyncio.gather(*(worker.wait() for _, worker in idle))
+
     def run(self, slot: int, assignment: Assignment) -> None:
         self._slots[slot].run(assignment)
 

@@ -105,7 +105,7 @@ def rendered(blender: Blender, folder: Path, rounds: int) -> Iterator[Measure]:
             client.send(command="configure", address=node.address)
             client.until_connected()
             client.until_state(client.render(blend, folder / "warm", "1"), "done")
-            wait_for_spare(node.address)
+            wait_for_spare(node.address, blender.name)
             for number in range(rounds):
                 shot = folder / f"shot{number}.blend"
                 shutil.copy(blend, shot)

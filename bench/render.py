@@ -195,7 +195,7 @@ def render_long(artist: Artist, node: NodeProcess, blend: Path, folder: Path) ->
     """Have a file rendered that takes for ever; return its job when samples are taken and the next Blender waits."""
     job = artist.client.render(blend, folder, trigger="save")
     artist.client.until(lambda line: line.get("job") == job and bool(line.get("sample")))
-    wait_for_spare(node.address)
+    wait_for_spare(node.address, artist.blender.name)
     return job
 
 

@@ -78,7 +78,6 @@ async def serve(
 
     `on_ready` is called with the port, `on_request` for everybody who asks to be let in.
     """
-    options.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     keyring = Keyring()
     try:
         keys = key_pair(options.data / "node.key")

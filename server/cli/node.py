@@ -137,7 +137,7 @@ def main(  # noqa: PLR0913, PLR0917 - each is an option
     log_to_stderr(verbose)
     address = listen_address(listen)
     try:
-        data.mkdir(parents=True, exist_ok=True)
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)  # Artists' files are nobody else's business.
         disk = shutil.disk_usage(data)
         limits = Limits(
             worker_memory or psutil.virtual_memory().total * 9 // 10,

@@ -12,7 +12,7 @@ import zmq
 import zmq.asyncio
 from zmq.utils.monitor import parse_monitor_message
 
-from ..keyring import Keyring
+from ..keyring import KeyPair, Keyring
 from ..protocol import codec
 from ..protocol.address import Address
 from ..protocol.digest import Buffer
@@ -169,7 +169,13 @@ class Connection:
         if not (keys := self._keyring.node_keys(address)):
             await self._tell_unpaired(address)
             return
-        self._open_socket(address, keys[self._attempts % len(keys)])
+        try:
+            own = self._keyring.own
+        except (OSError, ValueError) as error:
+            self._tell(State.REFUSED, None, str(error))
+            await asyncio.sleep(RETRY_S)
+            return
+        self._open_socket(address, own, keys[self._attempts % len(keys)])
         self.send(self._hello)
         now = heard = pinged = asyncio.get_running_loop().time()
         while True:
@@ -250,9 +256,8 @@ class Connection:
             self._on_message(message, payload)
         return True
 
-    def _open_socket(self, address: Address, key: bytes) -> None:
+    def _open_socket(self, address: Address, own: KeyPair, key: bytes) -> None:
         self._socket = opened = self._context.socket(zmq.DEALER)
-        own = self._keyring.own
         opened.setsockopt(zmq.CURVE_PUBLICKEY, own.public)
         opened.setsockopt(zmq.CURVE_SECRETKEY, own.secret)
         opened.setsockopt(zmq.CURVE_SERVERKEY, key)

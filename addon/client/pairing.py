@@ -40,6 +40,10 @@ class Pairing:
 
     async def run(self) -> None:
         """Return when node and artist have agreed, and the node's key is kept. Raises PairingFailed."""
+        try:
+            own = self._keyring.own.public.decode()
+        except (OSError, ValueError) as error:
+            raise PairingFailed(str(error)) from None
         host, port = self._address.host, self._address.port + pairing.PORT_OFFSET
         try:
             async with asyncio.timeout(ANSWER_S):
@@ -50,7 +54,7 @@ class Pairing:
                 "firewall let that port in?"
             ) from None
         try:
-            await self._converse(reader, writer)
+            await self._converse(own, reader, writer)
         except (OSError, ValueError, RemoteProtocolError):  # ValueError: a line beyond the limit.
             raise PairingFailed(f"{host} broke the pairing off: try again.") from None
         except TimeoutError:
@@ -58,8 +62,7 @@ class Pairing:
         finally:
             writer.close()
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        own = self._keyring.own.public.decode()
+    async def _converse(self, own: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async with asyncio.timeout(ANSWER_S):
             writer.write(pairing.encode(Request(pairing.PAIRING_VERSION, own, _name())))
             line = await reader.readline()
@@ -95,6 +98,50 @@ class Pairing:
                 raise PairingFailed("Not paired: the digits were not the same. Somebody may be in between.")
         finally:
             answer.cancel()
+
+
+class PairingDesk:
+    """At most one pairing at a time, told of in "pairing" events."""
+
+    def __init__(self, keyring: Keyring, tell: Callable[[dict[str, Any]], None]) -> None:
+        self._keyring = keyring
+        self._tell_event = tell
+        self._pairing: Pairing | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def begin(self, address: Address) -> None:
+        """Ask to be let in; a second time begins anew."""
+        self.end()
+        self._pairing = Pairing(address, self._keyring, self._tell_digits)
+        self._task = asyncio.get_running_loop().create_task(self._see_through(self._pairing))
+
+    def compared(self, same: bool) -> None:
+        """The artist has compared the digits with those that the node shows."""
+        if self._pairing is not None:
+            self._pairing.compared(same)
+            if same:
+                self._tell("waiting", "Waiting for the node's owner to allow it.")
+
+    def end(self) -> None:
+        """Break off."""
+        if self._task is not None:
+            self._task.cancel()
+        self._pairing = self._task = None
+
+    async def _see_through(self, attempt: Pairing) -> None:
+        self._tell("asking")
+        try:
+            await attempt.run()
+        except PairingFailed as failure:
+            self._tell("failed", str(failure))
+        else:
+            self._tell("paired")
+
+    def _tell_digits(self, digits: str, node: str) -> None:
+        self._tell("comparing", f"Does {node} show the same digits?", pairing.spaced(digits))
+
+    def _tell(self, state: str, text: str = "", digits: str = "") -> None:
+        self._tell_event({"event": "pairing", "state": state, "text": text, "digits": digits})
 
 
 def _name() -> str:

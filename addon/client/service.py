@@ -38,7 +38,6 @@ from ..protocol.messages import (
     Retry,
     Scope,
 )
-from ..protocol.pairing import spaced
 from ..protocol.version import PROTOCOL, VERSION
 from .bases import Bases
 from .connection import Connection, News, State
@@ -46,7 +45,7 @@ from .delivery import Deliveries
 from .destinations import destination
 from .errors import CannotRead, FilesMissing, JobRefused
 from .ledger import Entry, Ledger, Order
-from .pairing import Pairing, PairingFailed
+from .pairing import PairingDesk
 from .recipe_cache import RecipeCache
 from .submission import Means, Submission
 from .view import job_line
@@ -108,9 +107,7 @@ class Client:
             Bases(data / "bases"),
             RecipeCache(data / "recipes.sqlite3"),
         )
-        self._keyring = keyring
-        self._pairing: Pairing | None = None
-        self._pairing_task: asyncio.Task[None] | None = None
+        self._pairing = PairingDesk(keyring, tell)
         self._notes: set[asyncio.Task[None]] = set()
         self._deliveries = Deliveries(self._connection.send, self._locate, self._on_delivered, self._on_trouble)
         self._on: dict[type, Callable[[Any, Buffer], None]] = {
@@ -133,7 +130,7 @@ class Client:
             for job in self._jobs.values():
                 if job.task is not None:
                     job.task.cancel()
-            self._end_pairing()
+            self._pairing.end()
             self._deliveries.pause()
 
     def _adopt(self) -> None:
@@ -154,39 +151,12 @@ class Client:
 
     def pair(self) -> None:
         """Ask the node to be let in; a second time begins anew."""
-        self._end_pairing()
-        address = self._connection.address
-        if address is None:
-            return
-        self._pairing = Pairing(address, self._keyring, self._tell_digits)
-        self._pairing_task = asyncio.get_running_loop().create_task(self._pair(self._pairing))
+        if self._connection.address is not None:
+            self._pairing.begin(self._connection.address)
 
     def compared(self, same: bool) -> None:
         """The artist has compared the digits with those that the node shows."""
-        if self._pairing is not None:
-            self._pairing.compared(same)
-            if same:
-                self._tell_pairing("waiting", "Waiting for the node's owner to allow it.")
-
-    async def _pair(self, pairing: Pairing) -> None:
-        self._tell_pairing("asking", "")
-        try:
-            await pairing.run()
-        except PairingFailed as failure:
-            self._tell_pairing("failed", str(failure))
-        else:
-            self._tell_pairing("paired", "")
-
-    def _tell_digits(self, digits: str, node: str) -> None:
-        self._tell_pairing("comparing", f"Does {node} show the same digits?", spaced(digits))
-
-    def _tell_pairing(self, state: str, text: str, digits: str = "") -> None:
-        self._tell({"event": "pairing", "state": state, "text": text, "digits": digits})
-
-    def _end_pairing(self) -> None:
-        if self._pairing_task is not None:
-            self._pairing_task.cancel()
-        self._pairing = self._pairing_task = None
+        self._pairing.compared(same)
 
     def render(self, order: Order) -> None:
         """Have a file rendered; a job that is known already is not taken twice."""

@@ -11,7 +11,7 @@ import pytest
 import zmq
 from zmq.utils.monitor import parse_monitor_message
 
-from addon.keyring import KeyPair, Keyring
+from addon.keyring import HOME_VARIABLE, KeyPair, Keyring
 from addon.protocol.address import parse_address
 from addon.protocol.messages import (
     Cancel,
@@ -135,8 +135,7 @@ def test_a_node_with_another_key_is_not_trusted(node: NodeProcess, start_client:
     client.until_connected()
     client.close()
     address = parse_address(node.address)
-    (path,) = [Path(os.environ["RELAY_RENDER_HOME"]) / "local" / str(address.port)]
-    path.unlink()
+    (Path(os.environ[HOME_VARIABLE]) / "local" / str(address.port)).unlink()
     Keyring().pair(address, zmq.curve_keypair()[0])
     # WHEN a client connects THEN it sends nothing, and explains
     client = start_client(node.address)
@@ -214,10 +213,28 @@ def test_an_artist_neither_sees_nor_commands_what_others_have(
 
 @pytest.mark.skipif(os.name == "nt", reason="on Windows the profile's access rights protect the keys")
 def test_keys_are_readable_by_their_owner_only(node: NodeProcess) -> None:
-    home = Path(os.environ["RELAY_RENDER_HOME"])
-    Keyring().own  # noqa: B018 - made on first use
+    home = Path(os.environ[HOME_VARIABLE])
     for path in (node.data / "node.key", home / "client.key", home / "local" / str(node.port)):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+    assert stat.S_IMODE(node.data.stat().st_mode) == 0o700
+
+
+def test_a_damaged_key_gets_a_sentence(
+    node: NodeProcess, start_client: StartClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # GIVEN an account whose key is damaged, and that knows the node's
+    home = tmp_path / "home"
+    (key,) = Keyring().node_keys(parse_address(node.address))
+    Keyring(home).pair(parse_address(node.address), key)
+    (home / "client.key").write_text("milk")
+    # WHEN its client connects THEN it says what to do, and lives on
+    monkeypatch.setenv(HOME_VARIABLE, str(home))
+    client = start_client(node.address)
+    told = client.until(lambda line: line["event"] == "connection" and line["state"] == "refused")
+    assert "holds no key: delete it" in told["text"]
+    # AND so does the node's own start
+    done = cli("--listen", "127.0.0.1:0", "--data", tmp_path / "another", data=tmp_path, home=home)
+    assert (done.returncode, "holds no key: delete it" in plain(done.stderr)) == (1, True), done.stderr
 
 
 def test_who_asks_too_often_is_told_so(node: NodeProcess) -> None:

@@ -307,6 +307,7 @@ class Node:
             case PreviewMade():
                 self._on_preview(job, task, event.path)
             case Written():
+                self._learn_scaling(job, task, event)
                 self._learn(job, task, event)
                 self._free_slot(assignment)
                 self.books.attempts.use(assignment.folder, job.id)
@@ -326,14 +327,17 @@ class Node:
                 self._try_again(job, task, _death(task, event))
                 self._schedule()
 
+    def _learn_scaling(self, job: Job, task: Task, event: Written) -> None:
+        """Whole frames tell how many fit side by side, but for the first, which may have prepared things for all."""
+        running = job.running.get(task.position)
+        if task.frame is None or job.parts or running is None or running.first or not self._is_for_cpu(job):
+            return
+        left_s = job.costs.left(job.shape) if job.costs is not None and job.costs.known else 0.0
+        most = self._executor.most_slots()
+        job.scaling.add(event.seconds, event.load, left_s=left_s, ready_s=job.opened_s, most=most)
+
     def _learn(self, job: Job, task: Task, event: Written) -> None:
         """What a split frame would have cost in one piece is what a part cost, times their number."""
-        running = job.running.get(task.position)
-        if task.frame is not None and not job.parts and running is not None and job.costs is not None:
-            left_s = job.costs.left(job.shape) if job.costs.known else 0.0
-            most = self._executor.most_slots() if self._is_for_cpu(job) else 1
-            if not running.first:
-                job.scaling.add(event.seconds, event.load, left_s=left_s, ready_s=job.opened_s, most=most)
         if task.part is not None:
             self._drafts.learn(job, event.draft_s, event.seconds * job.parts.total())
         elif not job.parts:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.blender.conftest import WORKER
 from tests.blender.written import delivered, files_below
 
 SCENES = {
@@ -87,3 +88,32 @@ def test_progress_is_told(worker: Any, scenes: Path, tmp_path: Path) -> None:
     assert any(event["tile"] and event["tiles"] == 4 for event in progress)
     assert any(event["remaining_s"] for event in progress)
     assert all(event["sample"] for event in progress[1:])  # Between tiles Cycles says 0.
+
+
+EVALUATIONS = """
+import os, sys
+sys.path.insert(0, os.environ["SCRIPTS"])
+import bpy
+from relay_worker.aside import render_animation
+bpy.ops.wm.open_mainfile(filepath=os.environ["BLEND"], load_ui=False, use_scripts=False)
+scene = bpy.context.scene
+scene.frame_start = scene.frame_end = 3
+scene.render.filepath = os.environ["FOLDER"] + "/"
+modes = []
+bpy.app.handlers.frame_change_post.append(lambda of, graph: modes.append(graph.mode if of.name == scene.name else ""))
+bpy.ops.render.render(animation=True)
+print("OPERATOR", "RENDER" in modes, modes.count("VIEWPORT"))
+modes.clear()
+render_animation(scene)
+print("ASIDE", "RENDER" in modes, modes.count("VIEWPORT"), scene.frame_current == bpy.context.scene.frame_current)
+"""
+"""In Blender: who is evaluated while a frame renders, with its operator alone and with the worker's call of it."""
+
+
+def test_a_frame_is_evaluated_for_the_render_alone(
+    blender: Any, scenes: Path, run_in_blender: Callable[..., Any], tmp_path: Path
+) -> None:
+    blend, scripts = scenes / "cycles_png" / "cycles_png.blend", WORKER.parent
+    done = run_in_blender(blender, EVALUATIONS, BLEND=str(blend), FOLDER=str(tmp_path), SCRIPTS=str(scripts))
+    assert "OPERATOR True 1" in done.stdout
+    assert "ASIDE True 0 True" in done.stdout

@@ -4,20 +4,16 @@
 import shutil
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import bpy
 
+from .aside import RANGE_ARGUMENTS, render_animation
 from .failures import Failure, disk_full, rendering_failure
 from .outputs import Output, Places, redirected
 from .overrides import override
 
 FRAMES = range(1_048_575)
 """The frames that a scene's range can hold: MINFRAME to MAXFRAME in Blender's DNA_scene_types.h."""
-
-_operator: Any = bpy.ops.render.render
-RANGE_ARGUMENTS = "frame_start" in _operator.get_rna_type().properties
-"""Whether the render operator can be told the range; since 5.0."""
 
 LEAST_FREE_BYTES = 1 << 20
 """A disk with less than this free is full: the last blocks went to the part of a file that could still be written."""
@@ -34,9 +30,9 @@ def render_frame(scene: bpy.types.Scene, frame: int, folder: Path) -> list[Outpu
 
 
 def guarded(scene: bpy.types.Scene, folder: Path, **arguments: int) -> None:
-    """Call the operator that renders and writes an animation, here below `folder`; its errors become Failure."""
+    """Render and write an animation, here below `folder`; the operator's errors become Failure."""
     try:
-        result = _operator(animation=True, **arguments)
+        result = render_animation(scene, **arguments)
     except RuntimeError as error:
         raise _full(folder) or rendering_failure(str(error), scene.name) from None
     if "FINISHED" not in result:

@@ -43,7 +43,7 @@ _WRONG_KEY = (
     zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL,  # It closed the connection in the middle: our first message was for another.
     zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL,  # It speaks ZeroMQ, but not CURVE.
 )
-_ANY_WRONG_KEY = _WRONG_KEY[0] | _WRONG_KEY[1] | _WRONG_KEY[2]
+_WATCHED = zmq.EVENT_DISCONNECTED | zmq.EVENT_CONNECT_RETRIED | _WRONG_KEY[0] | _WRONG_KEY[1] | _WRONG_KEY[2]
 
 Send = Callable[[ClientMessage, Buffer | None], None]
 """Connection.send."""
@@ -203,6 +203,10 @@ class Connection:
             if self._attempts % len(keys) == 0:
                 await self._tell_wrong_key(address, event)
             return True
+        if event == zmq.EVENT_CONNECT_RETRIED:  # Nobody took the connection; the socket goes on trying by itself.
+            if (unreachable := await reaches(address)) is not None:
+                self._tell(State.LOST, None, unreachable)
+            return False
         # A new socket at once: this one would connect again by itself, and first send all that is still queued for the
         # old connection, up to a whole window of pieces that the node no longer expects.
         return self.connected
@@ -269,7 +273,7 @@ class Connection:
         opened.setsockopt(zmq.HEARTBEAT_TIMEOUT, int(SILENCE_S * 1000))
         opened.setsockopt(zmq.RECONNECT_IVL, 100)
         opened.setsockopt(zmq.RECONNECT_IVL_MAX, 2000)
-        self._monitor = opened.get_monitor_socket(zmq.EVENT_DISCONNECTED | _ANY_WRONG_KEY)
+        self._monitor = opened.get_monitor_socket(_WATCHED)
         opened.connect(address.endpoint)
 
     def _close_socket(self) -> None:

@@ -45,3 +45,39 @@ def test_a_still_on_two_slots_is_the_same_picture_although_a_blender_dies(
     assert done["state"] == "done", done
     assert "only Cycles" in "".join(done["notices"])
     assert (tmp_path / "workbench" / "shot_005.png").exists()
+
+
+def test_a_split_frame_outlives_its_node_and_makes_way_for_a_newer_save(
+    any_blender: Blender, start_node: StartNode, start_client: StartClient, make_scene: MakeScene, tmp_path: Path
+) -> None:
+    # GIVEN a node with two slots, a frame that is rendered whole there, and one that is being rendered in parts
+    node = start_node(any_blender, "--slots", "2")
+    client = start_client(node.address)
+    blend = make_scene(any_blender, SIZE="160x256", SAMPLES="100")
+    client.until_state(client.render(blend, tmp_path / "whole", "5", split=False), "done")
+    job = client.render(blend, tmp_path / "frames", "5", trigger="save")
+    client.until(lambda line: line["event"] == "job" and line["job"] == job and line["fraction"] > TWO_PARTS)
+    # WHEN the node is killed THEN after its restart the frame is made of what was done and of the rest
+    node.kill()
+    before = {part: part.stat().st_mtime_ns for part in (node.data / "jobs" / job / "outputs").glob("-*.exr")}
+    assert before
+    node.start()
+    client.until(lambda line: line["event"] == "job" and line["job"] == job and line["state"] == "rendering")
+    assert before.items() <= {part: part.stat().st_mtime_ns for part in next(iter(before)).parent.iterdir()}.items()
+    done = client.until_state(job, "done", "failed")
+    assert (done["state"], done["notices"]) == ("done", []), done
+    whole, merged = (png_without_texts((tmp_path / name / "shot_005.png").read_bytes()) for name in ("whole", "frames"))
+    assert merged == whole
+    # AND WHEN a newer save comes in the middle of parts THEN that one is rendered, in parts too
+    older = client.render(blend, tmp_path / "frames", "5", trigger="save")
+    client.until(lambda line: line["event"] == "job" and line["job"] == older and line["fraction"] > TWO_PARTS)
+    newer = client.render(blend, tmp_path / "frames", "6", trigger="save")
+    client.until_state(older, "superseded")
+    # AND WHEN that one is cancelled THEN nothing of it is left, and the next finds the slots free
+    client.until(lambda line: line["event"] == "job" and line["job"] == newer and line["fraction"] > TWO_PARTS)
+    client.send(command="cancel", job=newer)
+    client.until_state(newer, "cancelled")
+    job = client.render(blend, tmp_path / "again", "5")
+    client.until_state(job, "done")
+    assert png_without_texts((tmp_path / "again" / "shot_005.png").read_bytes()) == whole
+    assert list((node.data / "jobs").iterdir()) == []

@@ -33,7 +33,7 @@ from tests.protocol.blends import scene
         (scene(range(50))[:-1], "cut short"),
         (zstd.compress(scene(range(50))), "cut short"),
         (gzip.compress(scene(range(50)))[:-1], "cut short"),
-        (gzip.compress(b"a letter"), "not a .blend"),
+        (gzip.compress(b"a letter", mtime=0), "not a .blend"),
     ],
 )
 def test_a_blend_that_cannot_be_rendered_gets_a_sentence(content: bytes, sentence: str, tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ LARGE = (
     + b"12345"
     + struct.pack("<4siQqq", b"ENDB", 0, 0, 0, 0)
 )
-SMALL_FILES = [LEGACY, LARGE, gzip.compress(LEGACY), gzip.compress(LARGE)]
+SMALL_FILES = [LEGACY, LARGE, gzip.compress(LEGACY, mtime=0), gzip.compress(LARGE, mtime=0)]
 
 SAVE = """
 import os
@@ -128,7 +128,7 @@ def test_without_a_zstd_decoder_a_version_is_unknown(
         (b"BLENDER-v405REND", BlendHeader((4, 5), compressed=False, large=False)),
         (b"BLENDER17-01v0500REND", BlendHeader((5, 0), compressed=False, large=True)),
         (b"BLENDER17-01v1203REND", BlendHeader((12, 3), compressed=False, large=True)),
-        (gzip.compress(b"BLENDER-v279REND"), BlendHeader((2, 79), compressed=True, large=False)),
+        (gzip.compress(b"BLENDER-v279REND", mtime=0), BlendHeader((2, 79), compressed=True, large=False)),
     ],
 )
 def test_reads_versions(head: bytes, header: BlendHeader) -> None:
@@ -145,7 +145,7 @@ def test_reads_versions(head: bytes, header: BlendHeader) -> None:
         (b"BLEND", "This file is not a .blend: choose one that Blender saved."),
         (b"\x89PNG\r\n\x1a\n", "This file is not a .blend: choose one that Blender saved."),
         (b"\x28\xb5\x2f\xfd rubbish", "This file is not a .blend: choose one that Blender saved."),
-        (gzip.compress(b"a letter"), "This file is not a .blend: choose one that Blender saved."),
+        (gzip.compress(b"a letter", mtime=0), "This file is not a .blend: choose one that Blender saved."),
     ],
 )
 def test_says_why_it_cannot_use_a_file(head: bytes, sentence: str) -> None:
@@ -164,13 +164,15 @@ def test_finds_every_cut_through_a_small_file(data: bytes) -> None:
 
 
 def test_finds_a_damaged_gzip_stream() -> None:
-    data = bytearray(gzip.compress(LEGACY))
+    data = bytearray(gzip.compress(LEGACY, mtime=0))
     data[-5] ^= 0xFF  # the checksum
     with pytest.raises(TruncatedBlend, match="damaged"):
         check_complete(data)
 
 
-@pytest.mark.parametrize("data", [LEGACY[:-1], gzip.compress(LEGACY)[:-1], gzip.compress(LEGACY)[:-8] + bytes(8)])
+@pytest.mark.parametrize(
+    "data", [LEGACY[:-1], gzip.compress(LEGACY, mtime=0)[:-1], gzip.compress(LEGACY, mtime=0)[:-8] + bytes(8)]
+)
 def test_a_mapped_file_that_is_damaged_can_be_closed_while_the_error_is_handled(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "cut.blend"
     path.write_bytes(data)

@@ -154,12 +154,15 @@ def throughput(blender: Blender, folder: Path, rounds: int, scale: Scale) -> Ite
         with Scp(folder / "scp") as scp:
             times, copies = [], []
             for number in range(rounds):
+                # A copy before each: a virtual machine may pay three seconds for a gigabyte that it has not used
+                # lately, and the second one would find what the first one has just given back.
+                copies.append(_copying_s(blend, folder / "copy"))
                 with sender(blender, folder / str(number)) as ours:
                     taken = ours.upload(blend).seconds
                 shutil.rmtree(folder / str(number))
+                copies.append(_copying_s(blend, folder / "copy"))
                 times.append((taken, scp.seconds(blend, scp.port)))
                 os.sync()
-                copies.append(_copying_s(blend, folder / "copy"))
         columns = (*zip(*times, strict=True), copies)
         speeds = [scale.throughput / 1e6 / statistics.median(column) for column in columns]
         yield THROUGHPUT.ratio(times, "{:.0f} against {:.0f} MB/s; a copy on the disk {:.0f}".format(*speeds))

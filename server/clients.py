@@ -11,6 +11,8 @@ from pathlib import Path
 from addon.protocol.codec import build
 from addon.protocol.errors import RemoteProtocolError
 
+from .quotas import Quota
+
 
 @dataclass(frozen=True, slots=True)
 class Client:
@@ -23,6 +25,8 @@ class Client:
     """Seconds since the epoch."""
     manages: bool = False
     """Sees and stops everybody's jobs, and may do what the node's owner may."""
+    quota: str = ""
+    """What differs from everybody's quota, as Quota.changed takes it."""
 
     @property
     def id(self) -> str:
@@ -38,9 +42,13 @@ def client_id(key: str) -> str:
 class Clients:
     """The list, kept in a file that is replaced as a whole and on disk when a method returns."""
 
-    def __init__(self, path: Path, owner: str) -> None:
-        """`owner`: key of the account that the node runs as. Raises OSError; ValueError for a damaged list."""
+    def __init__(self, path: Path, owner: str, quota: Quota) -> None:
+        """`owner`: key of the account that the node runs as; `quota`: of all who are not trusted.
+
+        Raises OSError; ValueError for a damaged list.
+        """
         self._path = path
+        self._quota = quota
         self._owner = Client(owner, "this account", 0.0, manages=True)
         self._known = _load(path)
 
@@ -55,6 +63,13 @@ class Clients:
     def paired(self) -> list[Client]:
         """All but the node's own account, the oldest first."""
         return sorted(self._known.values(), key=lambda client: client.since)
+
+    def quota(self, client: str) -> Quota:
+        """How much the client with this id may take; one that was let in no more keeps to what everybody may."""
+        known = next((each for each in (self._owner, *self._known.values()) if each.id == client), None)
+        if known is None:
+            return self._quota
+        return Quota() if known.manages else self._quota.changed(known.quota)
 
     def allow(self, key: str, name: str) -> None:
         """Let a key in from now on; one that is known already is only named anew."""
@@ -85,6 +100,8 @@ def _load(path: Path) -> dict[str, Client]:
     try:
         listed = json.loads(path.read_text("utf-8"))
         clients = [build(Client, each) for each in listed]
+        for client in clients:
+            Quota().changed(client.quota)
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError, RemoteProtocolError) as error:

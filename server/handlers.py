@@ -13,6 +13,7 @@ from addon.protocol import codecs
 from addon.protocol.digest import Buffer, common_algorithm
 from addon.protocol.errors import RemoteProtocolError
 from addon.protocol.limits import MAX_UNACKNOWLEDGED
+from addon.protocol.manifest import Manifest
 from addon.protocol.messages import (
     Announce,
     AskClients,
@@ -60,6 +61,7 @@ from .jobs import Job
 from .node import Node
 from .pairing import Pairings
 from .progress import status_of
+from .quotas import Quota
 from .session import Download, Session
 from .uploads import Upload, Uploads
 
@@ -175,6 +177,11 @@ class Handlers:
             if session.uploads.get(upload.manifest) is upload:
                 del session.uploads[upload.manifest]
         self.node.tidy_store(upload.manifest, self._stored())
+
+    async def admit(self, owner: str, manifest: Manifest) -> None:
+        """Let an owner's files in. Raises RequestRefused where he would have more here than he may."""
+        theirs = (each for each in self.endpoint.sessions() if each.client == owner)
+        await self.node.admit(owner, manifest, {about for each in theirs for about in (*each.stored, *each.uploads)})
 
     async def make_room(self, manifest: str, lacking: int) -> bool:
         """Evict so many bytes for a manifest, by its digest, of what no job needs; whether there are so many."""
@@ -316,7 +323,12 @@ class Handlers:
     def _on_change_client(self, session: Session, message: ChangeClient, _: Buffer) -> None:
         self._check_manages(session)
         client = self._paired(message.client)
-        self.clients.change(replace(client, name=message.name, manages=message.manages))
+        try:
+            Quota().changed(message.quota)
+        except ValueError as error:
+            raise RequestRefused(Refusal.BAD_QUOTA, str(error)) from None
+        self.clients.change(replace(client, name=message.name, manages=message.manages, quota=message.quota))
+        self.node.slots_changed()
         self._tell_clients(session)
 
     def _paired(self, client: str) -> Client:
@@ -328,7 +340,7 @@ class Handlers:
     def _tell_clients(self, session: Session) -> None:
         keys = [each.key for each in self.endpoint.sessions()]
         clients = (
-            ClientStatus(each.id, each.name, each.since, each.manages, keys.count(each.key))
+            ClientStatus(each.id, each.name, each.since, each.manages, each.quota, keys.count(each.key))
             for each in self.clients.paired
         )
         self.endpoint.send(session, ClientList(tuple(clients), self.pairings.requests))

@@ -162,10 +162,13 @@ class JobStore:
         with self._transaction():
             self._db.execute("DELETE FROM jobs WHERE job=?", (job,))
 
-    def needed_manifests(self) -> set[str]:
-        """Return the manifests whose files unfinished or failed jobs may still read."""
-        query = "SELECT DISTINCT manifest FROM jobs WHERE state IN ('queued', 'rendering', 'encoding', 'failed')"
-        return {str(row[0]) for row in self._db.execute(query)}
+    def needed_manifests(self, owner: str | None = None) -> set[str]:
+        """Return the manifests whose files unfinished or failed jobs, of one owner or of all, may still read."""
+        query = (
+            "SELECT DISTINCT manifest FROM jobs WHERE state IN ('queued', 'rendering', 'encoding', 'failed')"
+            " AND owner=COALESCE(?, owner)"
+        )
+        return {str(row[0]) for row in self._db.execute(query, (owner,))}
 
     def finished_before(self, moment: float) -> list[str]:
         """Return the jobs that ended before `moment`, in seconds since the epoch."""

@@ -16,6 +16,7 @@ from addon.protocol.errors import UnsafePath
 from addon.protocol.frame_order import in_order
 from addon.protocol.frame_range import parse_frames
 from addon.protocol.limits import PREVIEW_BYTES
+from addon.protocol.manifest import Manifest
 from addon.protocol.messages import JobSpec, JobState, Refusal, StoreStatus, Workers
 
 from .background import Background, in_thread
@@ -42,6 +43,7 @@ from .job_folders import JobFolders
 from .job_store import NewOutput
 from .jobs import CPU, MAX_ATTEMPTS, Job, Task, TaskState
 from .pictures import IncompletePicture
+from .quotas import Quota
 from .scheduler import IdleSlot, is_ready, parts_of, plan
 from .sources import Source, Sources
 from .store import Store
@@ -50,7 +52,10 @@ log = logging.getLogger(__name__)
 
 
 class Node:
-    """One render node. `make_executor` is given the listener that its executor reports to."""
+    """One render node.
+
+    `make_executor` is given the listener that its executor reports to, `quota` says what an owner of jobs may take.
+    """
 
     def __init__(
         self,
@@ -59,6 +64,7 @@ class Node:
         store: Store,
         blenders: Sequence[Blender],
         make_executor: Callable[[Listener], Executor],
+        quota: Callable[[str], Quota],
     ) -> None:
         self.books = books
         self.folders = folders
@@ -66,6 +72,7 @@ class Node:
         self.blenders = blenders
         self._sources = Sources(store, folders, blenders)
         self._executor = make_executor(self._on_event)
+        self._quota = quota
         self._assigned: dict[int, Assignment] = {}
         self._open_jobs: dict[int, str] = {}
         self._prepared: dict[str, Source] = {}
@@ -100,6 +107,10 @@ class Node:
 
     # What clients ask for
 
+    def slots_changed(self) -> None:
+        """Somebody may have more slots than before."""
+        self._schedule()
+
     def expect_job(self) -> None:
         """A file is on its way: a Blender that starts now is ready when it has come."""
         self._executor.expect()
@@ -107,6 +118,19 @@ class Node:
     async def workers(self) -> Workers:
         """Say which Blenders there are, and what they cost."""
         return Workers(self._executor.slots, tuple(await self._executor.workers()))
+
+    async def admit(self, owner: str, manifest: Manifest, arriving: set[str]) -> None:
+        """Let files of an owner in, besides those of his jobs and of other manifests, by their digests, on their way.
+
+        Raises RequestRefused where that is more than he may have here. What is a job's already may always come again.
+        """
+        quota = self._quota(owner)
+        needed = self.books.store.needed_manifests(owner)
+        if quota.stored is not None and manifest.digest not in needed:
+            quota.check_stored(await in_thread(self.store.size_of, needed | arriving, manifest))
+
+    def _unfinished(self, owner: str) -> list[Job]:
+        return [job for job in self.books if job.owner == owner and not job.finished]
 
     async def submit(self, owner: str, spec: JobSpec) -> Job:
         """Queue a job whose files are stored; one that is known already is returned as it is. Raises RequestRefused."""
@@ -131,6 +155,9 @@ class Node:
     def _enter(self, owner: str, spec: JobSpec, source: Source) -> None:
         frames = in_order(parse_frames(spec.frames), spec.order, spec.current)
         job = Job(spec, owner, total=len(frames), blender=source.blender.name)
+        others = [each for each in self._unfinished(owner) if not _replaces(job, each)]
+        self._quota(owner).check_jobs(len(others))
+        self._quota(owner).check_frames(sum(map(_left, others)), len(frames))
         slots = self._executor.slots if self._executor.has_gpus else self._executor.cpu_slots
         self.books.add(job, frames, parts_of(spec.split, len(frames), slots))
         self._prepared[job.id] = source
@@ -196,8 +223,11 @@ class Node:
             self._schedule()
 
     def retry(self, job: Job) -> None:
-        """Render what failed again."""
+        """Render what failed again. Raises RequestRefused."""
         if job.state == JobState.FAILED:
+            others = self._unfinished(job.owner)
+            self._quota(job.owner).check_jobs(len(others))
+            self._quota(job.owner).check_frames(sum(map(_left, others)), job.frames[TaskState.FAILED])
             self.books.retry(job)
             self._schedule()
 
@@ -220,14 +250,17 @@ class Node:
     def _candidates(self) -> Iterator[Task]:
         running = [assignment.task.job for assignment in self._assigned.values()]
         on_cpu = sum(self._is_for_cpu(self.books.job(job)) for job in running if job in self.books)
+        busy = Counter(assignment.owner for assignment in self._assigned.values())
         for job in self.books:
             if job.finished or not (job.frames[TaskState.PENDING] or job.movie == TaskState.PENDING):
                 continue
+            slots = self._quota(job.owner).slots
             for_cpu = self._is_for_cpu(job)
             room = self._at_once(job) - on_cpu if for_cpu else self._executor.slots - len(job.running)
             for task in self.books.store.pending(job.id, max(0, room)):
-                if is_ready(job, task):
+                if is_ready(job, task) and (slots is None or busy[job.owner] < slots):
                     on_cpu += for_cpu
+                    busy[job.owner] += 1
                     yield task
 
     def _is_for_cpu(self, job: Job) -> bool:
@@ -438,9 +471,7 @@ class Node:
 
     def _supersede(self, newer: Job) -> None:
         for job in self.books:
-            same = newer.spec.group and (job.owner, job.spec.group) == (newer.owner, newer.spec.group)
-            older = job is not newer and job.spec.created <= newer.spec.created
-            if same and older and not job.finished:
+            if _replaces(newer, job) and not job.finished:
                 self._stop(job, JobState.SUPERSEDED, "A newer save took its place.")
 
     def _leave(self, assignment: Assignment) -> None:
@@ -465,6 +496,17 @@ class Node:
             job.blender = source.blender.name
             self.books.store.update(job)
         return source
+
+
+def _replaces(newer: Job, job: Job) -> bool:
+    """Whether a save makes an earlier one needless."""
+    same = newer.spec.group and (job.owner, job.spec.group) == (newer.owner, newer.spec.group)
+    return bool(same) and job is not newer and job.spec.created <= newer.spec.created
+
+
+def _left(job: Job) -> int:
+    """Frames that are not rendered yet."""
+    return job.frames[TaskState.PENDING] + job.frames[TaskState.RENDERING]
 
 
 def _sentence(error: Exception) -> str:

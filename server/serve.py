@@ -30,6 +30,7 @@ from .job_folders import JobFolders
 from .job_store import JobStore
 from .node import Node
 from .pairing import Pairings
+from .quotas import Quota
 from .sandbox import Containment
 from .store import Store
 from .uploads import Uploads
@@ -59,6 +60,8 @@ class Options:
     """Bytes that artists' files may take on the disk; what a job needs is kept beyond it."""
     containment: Containment
     """Which Blenders run in a sandbox."""
+    quota: Quota
+    """What each client may take that is not trusted, unless it has its own."""
 
 
 def is_loopback(host: str) -> bool:
@@ -81,7 +84,7 @@ async def serve(
     keyring = Keyring()
     try:
         keys = key_pair(options.data / "node.key")
-        clients = Clients(options.data / "clients.json", keyring.own.public.decode())
+        clients = Clients(options.data / "clients.json", keyring.own.public.decode(), options.quota)
     except ValueError as error:
         raise BadKeys(str(error)) from None
     handlers = Handlers()
@@ -96,10 +99,10 @@ async def serve(
     def executor(listener: Listener) -> LocalExecutor:
         return LocalExecutor(options.slots, options.limits, workshop, listener)
 
-    node = Node(books, folders, store, options.blenders, executor)
+    node = Node(books, folders, store, options.blenders, executor, clients.quota)
     handlers.node, handlers.endpoint, handlers.clients = node, endpoint, clients
     handlers.sandboxed = options.containment.is_complete
-    handlers.uploads = Uploads(store, options.data, handlers.make_room)
+    handlers.uploads = Uploads(store, options.data, handlers.admit, handlers.make_room)
     handlers.pairings = pairings = Pairings(keys.public.decode(), clients, on_request)
     await node.start()
     await _listen_for_pairing(pairings, options.listen.host, port)

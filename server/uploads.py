@@ -30,6 +30,9 @@ Say = Callable[[NodeMessage, bytes | None], object]
 MakeRoom = Callable[[str, int], Awaitable[bool]]
 """Evicts so many bytes for a manifest, by its digest, of what no job needs; whether there are so many."""
 
+Admit = Callable[[str, Manifest], Awaitable[None]]
+"""Raises RequestRefused where an owner's files would be more than he may have here."""
+
 
 @dataclass(slots=True, eq=False)
 class Upload:
@@ -63,10 +66,11 @@ class Upload:
 class Uploads:
     """Brings offers into the store."""
 
-    def __init__(self, store: Store, folder: Path, make_room: MakeRoom) -> None:
+    def __init__(self, store: Store, folder: Path, admit: Admit, make_room: MakeRoom) -> None:
         """`folder`: any on the store's disk."""
         self._store = store
         self._folder = folder
+        self._admit = admit
         self._make_room = make_room
         self._turn = asyncio.Condition()
         self._ended = 0
@@ -80,6 +84,7 @@ class Uploads:
         try:
             manifest = await in_thread(self._manifest, offer, payload)
             size = manifest.size
+            await self._admit(owner, manifest)
             async with self._receipt(upload, manifest, owner) as receipt:
                 await self._fill(upload, receipt, manifest, say)
                 await in_thread(receipt.finish)

@@ -5,15 +5,15 @@ for looking at this machine.
 
 import asyncio
 import logging
-import re
 from collections.abc import Coroutine
 from typing import Any
 
 import rich.console
 import typer
 
+from ..sizes import parse_size
+
 MOST_SLOTS = 64
-_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 console = rich.console.Console(highlight=False)
 errors = rich.console.Console(stderr=True, highlight=False)
@@ -34,10 +34,10 @@ def run(work: Coroutine[Any, Any, None]) -> None:
 
 def size(text: str) -> int:
     """Return a number of bytes for an option's text: 500MB, 2.5 GB, 100000000."""
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)B?", text.strip().upper())
-    if match is None:
-        raise typer.BadParameter(f"{text} is no size: write something like 50GB.")
-    return int(float(match[1]) * _UNITS[match[2]])
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def slot_count(text: str) -> int | None:

@@ -19,6 +19,7 @@ from addon.protocol.version import DEFAULT_PORT, VERSION
 from ..blenders import Blender, find_blenders
 from ..errors import ServerError
 from ..executors.watch import SPARES, Limits
+from ..quotas import Quota
 from ..sandbox import Containment, Mode, contain
 from ..serve import Options, serve
 from . import app, console, fail, log_to_stderr, run, size, slot_count
@@ -26,6 +27,7 @@ from . import app, console, fail, log_to_stderr, run, size, slot_count
 log = logging.getLogger(__name__)
 
 DEFAULT_LISTEN = f"0.0.0.0:{DEFAULT_PORT}"
+QUOTA = "jobs=1000,frames=1000000"
 DEFAULT_DATA = platformdirs.user_data_path("relay-render", appauthor=False) / "node"
 
 Listen = Annotated[
@@ -104,6 +106,14 @@ SandboxMode = Annotated[
         help="Shut Blenders in: where that is possible, or else refuse to start, or not at all.",
     ),
 ]
+QuotaText = Annotated[
+    str,
+    typer.Option(
+        "--quota",
+        metavar="LIMITS",
+        help="What each client that is not trusted may take: jobs, frames, stored, slots; none: as much as there is.",
+    ),
+]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log every step.")]
 Version = Annotated[bool, typer.Option("--version", help="Say the version and end.")]
 
@@ -121,6 +131,7 @@ def main(  # noqa: PLR0913, PLR0917 - each is an option
     frame_time_limit: FrameTimeLimit = None,
     sandbox: SandboxMode = Mode.AUTO,
     store_limit: StoreLimit = None,
+    quota: QuotaText = QUOTA,
     verbose: Verbose = False,
     version: Version = False,
 ) -> None:
@@ -137,6 +148,10 @@ def main(  # noqa: PLR0913, PLR0917 - each is an option
     log_to_stderr(verbose)
     address = listen_address(listen)
     try:
+        everybodys = Quota().changed(quota)
+    except ValueError as error:
+        raise fail(f"--quota: {error}") from None
+    try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)  # Artists' files are nobody else's business.
         disk = shutil.disk_usage(data)
         limits = Limits(
@@ -146,9 +161,9 @@ def main(  # noqa: PLR0913, PLR0917 - each is an option
             frame_s=frame_time_limit,
         )
         containment = _contained(sandbox, _blenders(blender or []), data)
-        options = Options(
-            address, data, list(containment.cells), slots, limits, store_limit or disk.total // 5, containment
-        )
+        blenders = list(containment.cells)
+        store_limit = store_limit or disk.total // 5
+        options = Options(address, data, blenders, slots, limits, store_limit, containment, everybodys)
         run(serve(options, lambda port: _announce(options, port), _show_request))
     except (ServerError, OSError) as error:
         raise fail(str(error)) from error

@@ -84,11 +84,15 @@ def clients(
     name: Annotated[tuple[str, str] | None, typer.Option(metavar="ID NAME", help="Call one otherwise.")] = None,
     trust: Which = None,
     distrust: Which = None,
+    quota: Annotated[
+        tuple[str, str] | None, typer.Option(metavar="ID LIMITS", help="Let one take more of the node, or less.")
+    ] = None,
 ) -> None:
     """Show who is let in, and who asks to be.
 
     --revoke ID cuts one off at once. --trust ID lets one do what the node's owner may: see and stop everybody's jobs,
-    let others in; --distrust ID takes that back. The first digits of an ID are enough.
+    let others in; --distrust ID takes that back. --quota ID jobs=20,frames=5000,stored=50GB,slots=2 sets what one may
+    take instead of what everybody may: none lifts a limit, "" takes all that back. The first digits of an ID suffice.
     """
 
     async def show() -> None:
@@ -104,9 +108,12 @@ def clients(
                 changes.append((trust, lambda client: replace(client, manages=True)))
             if distrust is not None:
                 changes.append((distrust, lambda client: replace(client, manages=False)))
+            if quota is not None:
+                limits = quota[1]
+                changes.append((quota[0], lambda client: replace(client, quota=limits)))
             for which, change in changes:
                 client = change(_pick(listed, which))
-                listed = await _list(observer, ChangeClient(client.client, client.name, client.manages))
+                listed = await _list(observer, ChangeClient(client.client, client.name, client.manages, client.quota))
             console.print(_client_table(listed))
             for request in listed.requests:
                 console.print(
@@ -132,8 +139,10 @@ def _pick(listed: ClientList, start: str) -> ClientStatus:
 
 
 def _client_table(listed: ClientList) -> rich.table.Table:
-    table = rich.table.Table("ID", "Name", "Since", "", "Connected", box=None, pad_edge=False)
+    table = rich.table.Table("ID", "Name", "Since", "", "Quota", "Connected", box=None, pad_edge=False)
     for client in listed.clients:
         may = "trusted" if client.manages else ""
-        table.add_row(client.client[:8], escape(client.name), moment(client.since), may, str(client.connected or ""))
+        table.add_row(
+            client.client[:8], escape(client.name), moment(client.since), may, client.quota, str(client.connected or "")
+        )
     return table

@@ -9,6 +9,8 @@ from rich.markup import escape
 
 from addon.protocol.messages import JobState, JobStatus, StoreStatus, Workers, WorkerState
 
+from ..sizes import short_size
+
 _COLOURS = {
     JobState.DONE: "green",
     JobState.FAILED: "red",
@@ -62,14 +64,6 @@ def store_table(store: StoreStatus) -> rich.table.Table:
     for row in rows:
         table.add_row(*row)
     return table
-
-
-def short_size(count: int) -> str:
-    """``900 B``, ``9.1 MB``, ``2.3 GB``."""
-    for unit, scale in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("KB", 10**3)):
-        if count >= scale:
-            return f"{count / scale:.1f} {unit}"
-    return f"{count} B"
 
 
 def moment(seconds: float) -> str:

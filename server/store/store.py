@@ -208,6 +208,13 @@ class Store:
                 log.warning("%s could not be evicted: %s", held.row.name, error)
         return Pruned(len(victims.manifests), len(files), Victims(victims.manifests, files).bytes)
 
+    def size_of(self, manifests: AbstractSet[str], new: Manifest) -> int:
+        """Return the bytes of the files of these manifests, by their digests, and of a new one; each file once."""
+        sizes = {digest: recipe.size for digest, recipe in recipes_of(new).items()}
+        rows = filter(None, map(self._index.manifest, manifests - {new.digest}))
+        others = {digest for row in rows for digest in row.files}.difference(sizes)
+        return sum((sizes | {row.digest: row.stamp[0] for row in self._index.files_of(others)}).values())
+
     def report(self, keep: AbstractSet[str] = frozenset()) -> StoreReport:
         """Return what is here; `keep`: the manifests that jobs need."""
         self._checker.know_manifests()

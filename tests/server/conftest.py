@@ -21,6 +21,7 @@ from server.handlers import Handlers
 from server.job_folders import JobFolders
 from server.job_store import JobStore
 from server.node import Node
+from server.quotas import Quota
 from server.store import Store
 from server.store import store as store_module
 from server.uploads import Uploads
@@ -45,7 +46,7 @@ def node(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Live]:
     async def serve() -> None:
         handlers = Handlers()
         keys = key_pair(tmp_path / "node.key")
-        handlers.clients = Clients(tmp_path / "clients.json", Keyring().own.public.decode())
+        handlers.clients = Clients(tmp_path / "clients.json", Keyring().own.public.decode(), Quota())
         endpoint = Endpoint(handlers, keys, handlers.clients)
         port = endpoint.bind("tcp://127.0.0.1:*")
         Keyring().announce(port, keys.public)
@@ -54,9 +55,14 @@ def node(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Live]:
         blender = Blender((5, 2, 0), ("no program",), "none")
         workshop = Workshop(tmp_path / "workers")
         handlers.node = Node(
-            books, folders, store, [blender], lambda listener: LocalExecutor(0, Limits(1 << 40), workshop, listener)
+            books,
+            folders,
+            store,
+            [blender],
+            lambda listener: LocalExecutor(0, Limits(1 << 40), workshop, listener),
+            handlers.clients.quota,
         )
-        handlers.endpoint, handlers.uploads = endpoint, Uploads(store, tmp_path, handlers.make_room)
+        handlers.endpoint, handlers.uploads = endpoint, Uploads(store, tmp_path, handlers.admit, handlers.make_room)
         door = asyncio.create_task(endpoint.run())
         loop = asyncio.get_running_loop()
         ready.set_result((handlers, loop, port, lambda: loop.call_soon_threadsafe(door.cancel)))

@@ -28,6 +28,7 @@ scene.render.resolution_x, scene.render.resolution_y = map(int, os.environ.get("
 scene.render.filepath = os.environ.get("PATTERN", "//frames/shot_###")
 scene.cycles.samples = int(os.environ.get("SAMPLES", "1"))
 scene.cycles.use_denoising = False
+scene.cycles.use_adaptive_sampling = "EVERY_SAMPLE" not in os.environ
 scene.frame_end = 12
 cube = bpy.data.objects["Cube"]
 cube.keyframe_insert("rotation_euler", frame=1)

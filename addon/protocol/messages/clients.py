@@ -34,15 +34,17 @@ class Revoke:
 
 @dataclass(frozen=True, slots=True)
 class ChangeClient:
-    """Name a client anew, and say whether it may do what the owner may."""
+    """Name a client anew, say whether it may do what the owner may, and how much of the node it may take."""
 
     client: str
     name: str
     manages: bool
+    quota: str
+    """What differs from everybody's, such as ``jobs=20,stored=50GB``."""
 
     def __post_init__(self) -> None:
         check_id(self.client)
-        check_text(self.name)
+        check_text(self.name, self.quota)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,9 @@ class ClientStatus:
     since: float
     """Seconds since the epoch."""
     manages: bool
-    """Sees and stops everybody's jobs, and lets others in."""
+    """Sees and stops everybody's jobs, lets others in, and takes of the node what it likes."""
+    quota: str
+    """What differs from everybody's."""
     connected: int
     """Its connections now."""
 

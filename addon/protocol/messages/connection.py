@@ -24,6 +24,8 @@ class Refusal(enum.StrEnum):
     NOT_ALLOWED = "not-allowed"
     UNKNOWN_CODE = "unknown-code"
     UNKNOWN_CLIENT = "unknown-client"
+    BAD_QUOTA = "bad-quota"
+    QUOTA = "quota"
     BASE_MISSING = "base-missing"
     FILE_MISSING = "file-missing"
     BAD_FILE = "bad-file"

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How much of a node an artist may take whom its owner has let in."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from addon.keyring import Keyring, key_pair
+from addon.protocol.address import parse_address
+from server.blenders import Blender
+from server.clients import client_id
+from tests.system.harness import NodeProcess, Scene, StartClient, cli
+
+
+@pytest.fixture
+def owned(any_blender: Blender, tmp_path: Path) -> Iterator[NodeProcess]:
+    """Another account's node, with two slots, that has let this one in, within limits."""
+    data = tmp_path / "node"
+    data.mkdir()
+    artist = {"key": Keyring().own.public.decode(), "name": "artist", "since": 1.0}
+    (data / "clients.json").write_text(json.dumps([artist]))
+    options = ("--slots", "2", "--quota", "jobs=3,frames=20,slots=1")
+    node = NodeProcess(data, any_blender, *options, home=tmp_path / "owner")
+    address = parse_address(node.address)
+    Keyring().pair(address, key_pair(data / "node.key").public)
+    yield node
+    node.close()
+    Keyring().forget(address)
+
+
+def test_an_artist_takes_no_more_than_the_owner_allows(
+    owned: NodeProcess, start_client: StartClient, scene: Scene, tmp_path: Path
+) -> None:
+    def allow(limits: str) -> str:
+        artist = client_id(Keyring().own.public.decode())
+        done = cli(
+            "clients", "--quota", artist[:8], limits, "--to", owned.address, data=tmp_path, home=tmp_path / "owner"
+        )
+        return done.stdout if done.returncode == 0 else done.stderr
+
+    def refusal(job: str) -> str:
+        return str(client.until_state(job, "failed", "rendering", "done")["text"])
+
+    client = start_client(owned.address)
+    client.until_connected()
+    long, other = scene(SIZE="640x360", SAMPLES="1000000", EVERY_SAMPLE="1"), tmp_path / "other"
+    # WHEN a job has more frames than an artist may have waiting THEN it is refused with a sentence
+    assert refusal(client.render(long, other, "1-21")) == (
+        "This job has 21 frames, and the node's owner allows 20: render fewer at once."
+    )
+    # WHEN there are two jobs THEN they share the one slot that the artist may have, though there are two
+    first = client.render(long, tmp_path / "frames", "1-2", trigger="save")
+    client.until_state(first, "rendering")
+    second = client.render(long, other, "1", split=False)
+    third = client.render(long, other, "1", split=False)
+    client.until_state(second, "queued")
+    client.until_state(third, "queued")
+    # AND a fourth is refused, but not a newer save, which takes the place of one
+    assert "You have 3 unfinished jobs" in refusal(client.render(long, other, "1", split=False))
+    newer = client.render(long, tmp_path / "frames", "1-3", trigger="save")
+    settled = {first: "superseded", second: "rendering", third: "queued", newer: "queued"}
+    client.until(lambda _: settled.items() <= client.states.items())
+    assert not any(line["state"] == "rendering" for line in client.seen if line.get("job") in {third, newer})
+    # WHEN the owner lets the artist have another slot THEN it is used at once
+    assert "slots=2" in allow("slots=2,stored=1KB")
+    client.until_state(third, "rendering")
+    # AND what is stored is limited from now on, for files that are not here already
+    client.send(command="cancel", job=newer)
+    client.until_state(newer, "cancelled")
+    assert "your files take" in refusal(client.render(scene(SAMPLES="2"), other, "1"))
+    # AND what makes no sense changes nothing
+    assert "write something like" in allow("cores=3")
+    assert "slots=2,stored=1KB" in allow("slots=2,stored=1KB")
+    for job in (second, third):
+        client.send(command="cancel", job=job)
+        client.until_state(job, "cancelled")

@@ -15,6 +15,7 @@ from addon.protocol.address import Address
 
 from .blenders import Blender
 from .books import Books
+from .durable import make_folder
 from .endpoint import Endpoint
 from .errors import ServerError
 from .executors.base import Listener
@@ -22,7 +23,7 @@ from .executors.local import LocalExecutor
 from .executors.watch import Limits
 from .handlers import Handlers
 from .job_folders import JobFolders
-from .job_store import JobStore
+from .job_store import DATABASE, JobStore
 from .node import Node
 from .store import Store
 from .uploads import Uploads
@@ -60,12 +61,12 @@ def is_loopback(host: str) -> bool:
 
 async def serve(options: Options, on_ready: Callable[[int], None]) -> None:
     """Run a node until SIGTERM, Ctrl+C or cancellation; `on_ready` is called with the port. Raises ServerError."""
-    options.data.mkdir(parents=True, exist_ok=True)
+    make_folder(options.data)
     handlers = Handlers()
     endpoint = Endpoint(handlers)
     port = _bind(endpoint, options.listen)
     folders = JobFolders(options.data)
-    books = Books(JobStore(options.data / "node.sqlite3"), folders, handlers)
+    books = Books(JobStore(options.data / DATABASE), folders, handlers)
     store = Store(options.data / "store", options.store_limit)
 
     def executor(listener: Listener) -> LocalExecutor:

@@ -18,6 +18,7 @@ from pathlib import Path
 from ..protocol.codec import build
 from ..protocol.errors import RemoteProtocolError
 from ..protocol.frame_order import FrameOrder
+from .durable import make_folder, sync, sync_folder
 from .gather import Dependency
 from .locks import FileLock
 
@@ -106,7 +107,7 @@ class Ledger:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._locks: dict[str, FileLock] = {}
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
 
     def adopt(self) -> Iterator[Entry]:
         """Yield the entries that no other process holds, and hold them from now on."""
@@ -127,14 +128,15 @@ class Ledger:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(self._path(entry.job))
+        sync_folder(self._folder)
 
     def remove(self, job: str) -> None:
         """Delete an entry."""
-        self._path(job).unlink(missing_ok=True)
+        for suffix in (".json", ".new"):  # The second one is left by a kill.
+            self._path(job).with_suffix(suffix).unlink(missing_ok=True)
         lock = self._locks.pop(job, None)
         if lock is not None:
-            lock.release()
-        self._path(job).with_suffix(".lock").unlink(missing_ok=True)
+            lock.remove()
 
     def close(self) -> None:
         """Let go of all entries, for another process to adopt."""
@@ -155,21 +157,41 @@ class Ledger:
 
 def client_id(folder: Path) -> str:
     """Return this installation's identifier, 32 hexadecimal digits, made up on first use."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     path = folder / "client-id"
-    try:
-        with path.open("x", encoding="ascii") as file:
-            file.write(uuid.uuid4().hex)
-    except FileExistsError:
-        pass
+    if not _is_id(path):
+        fresh = folder / f"client-id.{uuid.uuid4().hex}.new"
+        fresh.write_text(uuid.uuid4().hex, encoding="ascii")
+        sync(fresh)
+        _claim(fresh, path)
+        sync_folder(folder)
     return path.read_text("ascii").strip()
 
 
+def _is_id(path: Path) -> bool:
+    try:
+        return re.fullmatch("[0-9a-f]{32}", path.read_text("ascii").strip()) is not None
+    except (OSError, ValueError):
+        return False
+
+
+def _claim(fresh: Path, path: Path) -> None:
+    """Give `fresh` its name unless another process was quicker; what is there and no identifier is replaced."""
+    try:
+        os.link(fresh, path)
+    except FileExistsError:
+        if not _is_id(path):  # A power cut has left it empty.
+            fresh.replace(path)
+    except OSError:  # FAT has no links.
+        fresh.replace(path)
+    fresh.unlink(missing_ok=True)
+
+
 def _read(path: Path) -> Entry | None:
-    """An entry, or None for a file that is none: a crash of the machine may leave one empty."""
+    """An entry, or None for a file that is none, or that another process has just removed."""
     try:
         entry = build(Entry, json.loads(path.read_text("utf-8")))
-    except (ValueError, RemoteProtocolError):
+    except (FileNotFoundError, ValueError, RemoteProtocolError):
         return None
     assert isinstance(entry, Entry)
     return entry

@@ -14,6 +14,7 @@ from addon.protocol.address import Address, InvalidAddress, parse_address
 from addon.protocol.version import DEFAULT_PORT, VERSION
 
 from ..blenders import find_blenders
+from ..durable import make_folder
 from ..errors import ServerError
 from ..executors.watch import SPARES, Limits
 from ..serve import Options, is_loopback, serve
@@ -122,7 +123,7 @@ def _options(
         raise fail(
             'No Blender found: install one from blender.org, name one with --blender, or `pip install ".[embedded]"`.'
         )
-    data.mkdir(parents=True, exist_ok=True)
+    make_folder(data)
     return Options(address, data, blenders, slots, limits, store_limit or shutil.disk_usage(data).total // 5)
 
 

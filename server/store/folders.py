@@ -18,6 +18,7 @@ from addon.protocol.digest import new_digest
 from addon.protocol.errors import RemoteProtocolError
 from addon.protocol.manifest import Manifest
 
+from ..durable import make_folder, sync, sync_folder
 from . import copying
 
 _OWNER = re.compile(r"[0-9A-Za-z_-]{1,64}\Z")
@@ -35,7 +36,7 @@ class Folders:
         self.manifests = root / "manifests"
         self.index = root / "index.sqlite3"
         for folder in (self.files, self.incoming, self.manifests):
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
         for path in self.incoming.glob("*.new"):
             path.unlink(missing_ok=True)
 
@@ -102,8 +103,8 @@ class Folders:
 
     def sync_manifest(self, digest: str) -> None:
         """Wait until a manifest is on disk for good."""
-        copying.sync(self.manifests / digest)
-        copying.sync_folder(self.manifests)
+        sync(self.manifests / digest)
+        sync_folder(self.manifests)
 
     def drop_manifest(self, digest: str) -> None:
         """Delete a manifest."""

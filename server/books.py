@@ -101,6 +101,14 @@ class Books:
         self.audience.job_changed(job)
         self.release(job)
 
+    def hold(self, job: Job, text: str) -> None:
+        """The job waits, and `text` says what for; empty: it does not (any more). Not kept over a restart."""
+        if job.under_way:
+            self.move(job, JobState.QUEUED)
+        if job.text != text:
+            job.text = text
+            self.audience.job_changed(job)
+
     def retry(self, job: Job) -> None:
         """Make what has failed pending again."""
         self.store.retry_failed(job.id)

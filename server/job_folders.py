@@ -27,6 +27,7 @@ class JobFolders:
     """All jobs' folders of one node."""
 
     def __init__(self, root: Path) -> None:
+        self.root = root
         self._jobs = root / "jobs"
         make_folder(self._jobs)
 

@@ -149,6 +149,8 @@ class JobStore:
         rows = self._db.execute("SELECT owner, spec, state, text, notices, blender FROM jobs ORDER BY arrived")
         jobs = [self._job(*row) for row in rows.fetchall()]
         for job in jobs:
+            if not job.finished:
+                job.text = ""  # It may have waited for room on the disk; whether it has to is found out anew.
             if job.under_way:  # A crash among these leaves the others for the next start.
                 job.move(JobState.QUEUED)
                 self.update(job)

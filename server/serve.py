@@ -2,9 +2,9 @@
 """`python -m server`: one node, from its options to its end."""
 
 import asyncio
+import contextlib
 import ipaddress
 import logging
-import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from addon.protocol.address import Address
 from .blenders import Blender
 from .books import Books
 from .durable import make_folder
+from .ending import Ending, take_children_along
 from .endpoint import Endpoint
 from .errors import ServerError
 from .executors.base import Listener
@@ -29,6 +30,10 @@ from .store import Store
 from .uploads import Uploads
 
 log = logging.getLogger(__name__)
+
+
+FINISH_S = 5.0
+"""A node that is told to end waits so long for frames that are being rendered."""
 
 
 class CannotListen(ServerError):
@@ -60,7 +65,7 @@ def is_loopback(host: str) -> bool:
 
 
 async def serve(options: Options, on_ready: Callable[[int], None]) -> None:
-    """Run a node until SIGTERM, Ctrl+C or cancellation; `on_ready` is called with the port. Raises ServerError."""
+    """Run a node until it is told to end (see ending.py); `on_ready` is called with the port. Raises ServerError."""
     make_folder(options.data)
     handlers = Handlers()
     endpoint = Endpoint(handlers)
@@ -75,17 +80,27 @@ async def serve(options: Options, on_ready: Callable[[int], None]) -> None:
     node = Node(books, folders, store, options.blenders, executor)
     handlers.node, handlers.endpoint = node, endpoint
     handlers.uploads = Uploads(store, options.data, handlers.make_room)
+    ending = Ending()
+    ending.listen()
+    take_children_along()
     await node.start()
     on_ready(port)
     door = asyncio.create_task(endpoint.run())
-    _end_on_signals(door)
+    asked = asyncio.create_task(ending.asked.wait())
     try:
-        await door
-    except asyncio.CancelledError:
-        log.info("closing")
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait({door, asked}, return_when=asyncio.FIRST_COMPLETED)
+            if asked.done():
+                log.info("ending")
+                await node.finish(FINISH_S, ending.hurried)  # Meanwhile frames travel home.
+        door.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await door
     finally:
+        asked.cancel()
         await handlers.close()
         await node.close()
+        ending.over()
 
 
 def _bind(endpoint: Endpoint, address: Address) -> int:
@@ -97,14 +112,3 @@ def _bind(endpoint: Endpoint, address: Address) -> int:
             "another program listens there, perhaps another node" if error.errno == zmq.EADDRINUSE else error.strerror
         )
         raise CannotListen(f"Cannot listen on {address}: {hint}. Choose another with --listen HOST:PORT.") from error
-
-
-def _end_on_signals(door: "asyncio.Task[None]") -> None:
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        try:
-            loop.add_signal_handler(number, door.cancel)
-        except (
-            NotImplementedError
-        ):  # Windows: Ctrl+C arrives as KeyboardInterrupt, which asyncio turns into cancellation.
-            return

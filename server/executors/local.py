@@ -304,7 +304,7 @@ class _Slot:
         self._listener(worker.unfinished.pop(0), AttemptClosed())
 
     def _on_failed(self, _: Worker, line: Line) -> None:
-        self._finish(TaskFailed(str(line["reason"]), bool(line.get("fatal"))))
+        self._finish(TaskFailed(str(line["reason"]), bool(line.get("fatal")), bool(line.get("disk_full"))))
 
     def _on_whole(self, _: Worker, line: Line) -> None:
         self._finish(NotSplit(str(line["reason"])))

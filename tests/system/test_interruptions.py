@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What happens when a node, a Blender, a client or the link between them ends in the middle."""
 
+import contextlib
 import json
 import shutil
+import sqlite3
+import sys
 from pathlib import Path
 
 import psutil
@@ -40,6 +43,39 @@ def test_the_node_killed_in_an_animation_goes_on_at_the_first_missing_frame(
     assert going_on["frame"] > 3
     client.until_state(job, "done")
     check_frames(tmp_path / "frames")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a Blender that hangs does not see the end of its stdin")
+def test_a_blender_that_hangs_does_not_outlive_a_node_that_was_killed(
+    node: NodeProcess, client: ClientProcess, scene: Scene, tmp_path: Path
+) -> None:
+    # GIVEN a Blender that renders, and hangs
+    client.render(scene(SAMPLES="4096"), tmp_path / "frames", "1-12")
+    client.until(lambda line: line["event"] == "job" and line["sample"] is not None)
+    blenders = node.blenders()
+    for blender in blenders:
+        blender.suspend()
+    # WHEN the node is killed, THEN Blender ends
+    node.kill()
+    gone, alive = psutil.wait_procs(blenders, timeout=20)
+    assert gone and not alive
+
+
+def test_a_node_that_is_told_to_end_finishes_the_frame_that_it_renders(
+    node: NodeProcess, client: ClientProcess, scene: Scene, tmp_path: Path
+) -> None:
+    # GIVEN a frame that is just being rendered
+    client.render(scene(SAMPLES="1024"), tmp_path / "frames", "1-12")
+    told = client.until(lambda line: line["event"] == "job" and line["sample"] is not None)
+    # WHEN the node is told to end
+    assert node.process is not None
+    node.process.terminate()
+    assert node.process.wait(20) == 0
+    # THEN it has finished this frame and begun no other, and the next start has nothing to put right
+    with contextlib.closing(sqlite3.connect(node.data / "node.sqlite3")) as database:
+        states = dict(database.execute("SELECT frame, state FROM tasks").fetchall())
+    assert states[told["frame"]] == "done"
+    assert set(states.values()) == {"done", "pending"}
 
 
 @pytest.mark.parametrize("number", [15, 2])

@@ -97,7 +97,7 @@ class Books:
         """Take one step. Raises IllegalTransition."""
         job.move(state, text)
         self.store.update(job, finished=time.time() if job.finished else None)
-        log.info("job %s: %s %s", job.id[:8], state, text)
+        log.info("job %s: %s %s", job.id[:8], state, text, extra={"job": job.id})
         self.audience.job_changed(job)
         self.release(job)
 

@@ -152,7 +152,8 @@ class Node:
         self.books.add(job, frames, parts_of(spec.split, len(frames), self._executor.slots))
         self._prepared[job.id] = source
         self._supersede(job)
-        log.info("job %s: %s, frames %s, Blender %s", job.id[:8], spec.title, spec.frames, job.blender)
+        name = job.id[:8]
+        log.info("job %s: %s, frames %s, Blender %s", name, spec.title, spec.frames, job.blender, extra={"job": job.id})
         self._schedule()
 
     def tidy_store(self, stored: str, keep: set[str]) -> None:
@@ -426,7 +427,9 @@ class Node:
     def _try_again(self, job: Job, task: Task, reason: str) -> None:
         """Put a task back that came to nothing through no fault it is known to have, or give it up."""
         task = dataclasses.replace(task, attempts=task.attempts + 1)
-        log.warning("job %s, frame %s, attempt %d: %s", job.id[:8], task.frame, task.attempts, reason)
+        log.warning(
+            "job %s, frame %s, attempt %d: %s", job.id[:8], task.frame, task.attempts, reason, extra={"job": job.id}
+        )
         if task.attempts < MAX_ATTEMPTS:
             self.books.put_back(job, task)
         else:
@@ -434,7 +437,9 @@ class Node:
 
     def _fail(self, job: Job, task: Task, reason: str, fatal: bool) -> None:
         if job.parts and task.part is None and not fatal:
-            log.warning("job %s: the parts of its frame do not fit together: %s", job.id[:8], reason)
+            log.warning(
+                "job %s: the parts of its frame do not fit together: %s", job.id[:8], reason, extra={"job": job.id}
+            )
             self.books.put_back(job, dataclasses.replace(task, attempts=0))
             self.books.make_whole(job, "")
             return

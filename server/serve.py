@@ -12,6 +12,7 @@ from pathlib import Path
 import zmq
 
 from addon.protocol.address import Address
+from addon.protocol.version import VERSION
 
 from .blenders import Blender
 from .books import Books
@@ -25,6 +26,7 @@ from .executors.watch import Limits
 from .handlers import Handlers
 from .job_folders import JobFolders
 from .job_store import DATABASE, JobStore
+from .logs import log_to_file
 from .node import Node
 from .store import Store
 from .uploads import Uploads
@@ -52,6 +54,7 @@ class Options:
     limits: Limits
     store_limit: int
     """Bytes that artists' files may take on the disk; what a job needs is kept beyond it."""
+    log_file: Path
 
 
 def is_loopback(host: str) -> bool:
@@ -71,7 +74,9 @@ async def serve(options: Options, on_ready: Callable[[int], None]) -> None:
     endpoint = Endpoint(handlers)
     port = _bind(endpoint, options.listen)
     folders = JobFolders(options.data)
-    books = Books(JobStore(options.data / DATABASE), folders, handlers)
+    jobs = JobStore(options.data / DATABASE)
+    log_to_file(options.log_file)  # Now that no other node can use it.
+    books = Books(jobs, folders, handlers)
     store = Store(options.data / "store", options.store_limit)
 
     def executor(listener: Listener) -> LocalExecutor:
@@ -84,6 +89,8 @@ async def serve(options: Options, on_ready: Callable[[int], None]) -> None:
     ending.listen()
     take_children_along()
     await node.start()
+    names = ", ".join(blender.name for blender in reversed(options.blenders))
+    log.info("Relay Render %s listens on port %d; Blender %s; data in %s", VERSION, port, names, options.data)
     on_ready(port)
     door = asyncio.create_task(endpoint.run())
     asked = asyncio.create_task(ending.asked.wait())

@@ -13,7 +13,7 @@ import typer
 from addon.protocol.address import Address, InvalidAddress, parse_address
 from addon.protocol.version import DEFAULT_PORT, VERSION
 
-from ..blenders import find_blenders
+from ..blenders import Blender, find_blenders
 from ..durable import make_folder
 from ..errors import ServerError
 from ..executors.watch import SPARES, Limits
@@ -66,6 +66,14 @@ WorkerMemory = Annotated[
         show_default="nine tenths of the machine's",
     ),
 ]
+LogFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--log-file",
+        help="File for the log, as JSON lines; at 10 MB a new one is begun, and five are kept.",
+        show_default="logs/node.log in the data folder",
+    ),
+]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log every step.")]
 Version = Annotated[bool, typer.Option("--version", help="Say the version and end.")]
 
@@ -80,6 +88,7 @@ def main(  # noqa: PLR0913, PLR0917 - each is an option
     spares: Spares = SPARES,
     worker_memory: WorkerMemory = None,
     store_limit: StoreLimit = None,
+    log_file: LogFile = None,
     verbose: Verbose = False,
     version: Version = False,
 ) -> None:
@@ -95,7 +104,15 @@ def main(  # noqa: PLR0913, PLR0917 - each is an option
         return
     log_to_stderr(verbose)
     limits = Limits(worker_memory or psutil.virtual_memory().total * 9 // 10, spares=spares)
-    options = _options(listen, data, blender or [], slots, limits, store_limit)
+    options = Options(
+        listen_address(listen),
+        data,
+        _blenders(blender or []),
+        slots,
+        limits,
+        store_limit or _fifth(data),
+        log_file or data / "logs" / "node.log",
+    )
     try:
         run(serve(options, lambda port: _announce(options, port)))
     except (ServerError, OSError) as error:
@@ -114,17 +131,19 @@ def listen_address(text: str) -> Address:
         raise fail(str(error)) from error
 
 
-def _options(
-    listen: str, data: Path, extra: list[Path], slots: int | None, limits: Limits, store_limit: int | None
-) -> Options:
-    address = listen_address(listen)
+def _blenders(extra: list[Path]) -> list[Blender]:
     blenders = find_blenders(extra)
     if not blenders:
         raise fail(
             'No Blender found: install one from blender.org, name one with --blender, or `pip install ".[embedded]"`.'
         )
+    return blenders
+
+
+def _fifth(data: Path) -> int:
+    """Bytes of a fifth of the disk that the data folder is on."""
     make_folder(data)
-    return Options(address, data, blenders, slots, limits, store_limit or shutil.disk_usage(data).total // 5)
+    return shutil.disk_usage(data).total // 5
 
 
 def _announce(options: Options, port: int) -> None:

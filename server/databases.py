@@ -7,7 +7,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from .durable import sync, sync_folder
+from addon.durable import sync, sync_folder
+
 from .errors import ServerError
 
 

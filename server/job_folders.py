@@ -12,12 +12,12 @@ import os
 import shutil
 from pathlib import Path
 
+from addon.durable import make_folder, sync, sync_folder
 from addon.protocol.digest import new_digest
 from addon.protocol.paths import check_relative_name
 
 from . import pictures
 from .databases import kept_aside
-from .durable import make_folder, sync, sync_folder
 from .executors.base import WrittenFile
 from .job_store import DATABASE, PART, PICTURE, RESULT, NewOutput
 from .jobs import Task

@@ -9,7 +9,7 @@ import time
 from io import TextIOWrapper
 from pathlib import Path
 
-from .durable import make_folder
+from addon.durable import make_folder
 
 FILE_BYTES = 10_000_000
 """From this size on a new file is begun."""

@@ -11,23 +11,29 @@ from pathlib import Path
 
 import zmq
 
+from addon.keyring import KeyPair, Keyring, key_pair
 from addon.protocol.address import Address
+from addon.protocol.messages import PairingRequest
+from addon.protocol.pairing import PORT_OFFSET
 from addon.protocol.version import VERSION
 
 from .blenders import Blender
 from .books import Books
-from .durable import make_folder
+from .clients import Clients
 from .ending import Ending, take_children_along
 from .endpoint import Endpoint
 from .errors import ServerError
 from .executors.base import Listener
 from .executors.local import LocalExecutor
 from .executors.watch import Limits
+from .executors.workplace import Workshop
 from .handlers import Handlers
 from .job_folders import JobFolders
 from .job_store import DATABASE, JobStore
 from .logs import log_to_file
 from .node import Node
+from .pairing import Pairings
+from .sandbox import Containment
 from .store import Store
 from .uploads import Uploads
 
@@ -36,6 +42,10 @@ log = logging.getLogger(__name__)
 
 FINISH_S = 5.0
 """A node that is told to end waits so long for frames that are being rendered."""
+
+
+class BadKeys(ServerError):
+    """A file of keys is damaged."""
 
 
 class CannotListen(ServerError):
@@ -50,10 +60,12 @@ class Options:
     data: Path
     blenders: list[Blender]
     slots: int | None
-    """Frames rendered at once; None: one for each GPU, or one."""
+    """Frames rendered at once; None: one for each GPU, or as many as gain from it on the processor."""
     limits: Limits
     store_limit: int
     """Bytes that artists' files may take on the disk; what a job needs is kept beyond it."""
+    containment: Containment
+    """Which Blenders run in a sandbox."""
     log_file: Path
 
 
@@ -67,31 +79,67 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-async def serve(options: Options, on_ready: Callable[[int], None]) -> None:
-    """Run a node until it is told to end (see ending.py); `on_ready` is called with the port. Raises ServerError."""
-    make_folder(options.data)
+async def serve(
+    options: Options, on_ready: Callable[[int], None], on_request: Callable[[PairingRequest], None]
+) -> None:
+    """Run a node until it is told to end (see ending.py); its data folder exists. Raises ServerError.
+
+    `on_ready` is called with the port, `on_request` for everybody who asks to be let in.
+    """
+    keyring, keys, clients = _open_keys(options.data)
     handlers = Handlers()
-    endpoint = Endpoint(handlers)
+    endpoint = Endpoint(handlers, keys, clients)
     port = _bind(endpoint, options.listen)
-    folders = JobFolders(options.data)
-    jobs = JobStore(options.data / DATABASE)
-    log_to_file(options.log_file)  # Now that no other node can use it.
-    books = Books(jobs, folders, handlers)
-    store = Store(options.data / "store", options.store_limit)
-
-    def executor(listener: Listener) -> LocalExecutor:
-        return LocalExecutor(options.slots, options.limits, listener)
-
-    node = Node(books, folders, store, options.blenders, executor)
-    handlers.node, handlers.endpoint = node, endpoint
-    handlers.uploads = Uploads(store, options.data, handlers.make_room)
+    node = _make_node(options, handlers)
+    handlers.node, handlers.endpoint, handlers.clients = node, endpoint, clients
+    handlers.sandboxed = options.containment.is_complete
+    handlers.uploads = Uploads(node.store, options.data, handlers.make_room)
+    handlers.pairings = pairings = Pairings(keys.public.decode(), clients, on_request)
     ending = Ending()
     ending.listen()
     take_children_along()
     await node.start()
+    await _listen_for_pairing(pairings, options.listen.host, port)
+    forget = keyring.announce(port, keys.public)
     names = ", ".join(blender.name for blender in reversed(options.blenders))
     log.info("Relay Render %s listens on port %d; Blender %s; data in %s", VERSION, port, names, options.data)
     on_ready(port)
+    try:
+        await _run(endpoint, node, ending)
+    finally:
+        forget()
+        await pairings.close()
+        await handlers.close()
+        await node.close()
+        ending.over()
+
+
+def _open_keys(data: Path) -> tuple[Keyring, KeyPair, Clients]:
+    """This account's keyring, the node's own key, and who is let in."""
+    keyring = Keyring()
+    try:
+        return keyring, key_pair(data / "node.key"), Clients(data / "clients.json", keyring.own.public.decode())
+    except ValueError as error:
+        raise BadKeys(str(error)) from None
+
+
+def _make_node(options: Options, handlers: Handlers) -> Node:
+    """Open what is in the data folder: first the list of jobs, which keeps every other node out."""
+    folders = JobFolders(options.data)
+    jobs = JobStore(options.data / DATABASE)
+    log_to_file(options.log_file)
+    books = Books(jobs, folders, handlers)
+    store = Store(options.data / "store", options.store_limit)
+    workshop = Workshop(options.data / "workers", options.containment)
+
+    def executor(listener: Listener) -> LocalExecutor:
+        return LocalExecutor(options.slots, options.limits, workshop, listener)
+
+    return Node(books, folders, store, options.blenders, executor)
+
+
+async def _run(endpoint: Endpoint, node: Node, ending: Ending) -> None:
+    """Serve until the node is told to end, and frames that were almost done are kept."""
     door = asyncio.create_task(endpoint.run())
     asked = asyncio.create_task(ending.asked.wait())
     try:
@@ -105,9 +153,6 @@ async def serve(options: Options, on_ready: Callable[[int], None]) -> None:
             await door
     finally:
         asked.cancel()
-        await handlers.close()
-        await node.close()
-        ending.over()
 
 
 def _bind(endpoint: Endpoint, address: Address) -> int:
@@ -119,3 +164,11 @@ def _bind(endpoint: Endpoint, address: Address) -> int:
             "another program listens there, perhaps another node" if error.errno == zmq.EADDRINUSE else error.strerror
         )
         raise CannotListen(f"Cannot listen on {address}: {hint}. Choose another with --listen HOST:PORT.") from error
+
+
+async def _listen_for_pairing(pairings: Pairings, host: str, port: int) -> None:
+    behind = port + PORT_OFFSET
+    try:
+        await pairings.listen(host, behind)
+    except (OSError, OverflowError) as error:  # OverflowError: no such port.
+        log.warning("Nobody new can be let in: port %d, where that is asked, is taken (%s).", behind, error)

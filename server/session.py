@@ -7,6 +7,7 @@ from pathlib import Path
 from addon.protocol.messages import Hello
 from addon.protocol.transfer import Outgoing
 
+from .clients import client_id
 from .uploads import Upload
 
 
@@ -41,6 +42,8 @@ class Session:
     """State of one connection; ends with it."""
 
     routing_id: bytes
+    key: str
+    """Of whom it is: proved by the connection."""
     hello: Hello
     heard: float
     """When it last said something, seconds on the loop's clock."""
@@ -54,6 +57,11 @@ class Session:
     """For each job that this session collects, the outputs announced to it and not yet acknowledged."""
     cursor: dict[str, int] = field(default_factory=dict)
     """For each such job the number of the last output announced."""
+
+    @property
+    def client(self) -> str:
+        """The owner of the jobs that come from here."""
+        return client_id(self.key)
 
     @property
     def name(self) -> str:

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -83,7 +83,7 @@ def test_the_launch_agent_and_the_task_run_a_node() -> None:
     check_command(agent["ProgramArguments"][2:])
     assert agent["ExitTimeOut"] > 10
     names = {"t": "http://schemas.microsoft.com/windows/2004/02/mit/task"}
-    task = ElementTree.fromstring(TASK.read_text("utf-8"))
+    task = ET.fromstring(TASK.read_text("utf-8"))
     (execute,) = task.findall("t:Actions/t:Exec", names)
     check_command([execute.findtext("t:Command", "", names), *execute.findtext("t:Arguments", "", names).split()])
     assert task.findtext("t:Settings/t:ExecutionTimeLimit", "", names) == "PT0S"  # Else it is ended after three days.

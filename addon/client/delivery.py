@@ -9,18 +9,18 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from ..durable import make_folder, sync, sync_folder
 from ..protocol.digest import Buffer, new_digest
 from ..protocol.errors import ProtocolError
 from ..protocol.messages import Delivered, Grant, Output, Piece, Want
 from ..protocol.transfer import Incoming
-from .durable import make_folder, sync, sync_folder
 
 log = logging.getLogger(__name__)
 
 SIDE_BY_SIDE = 4
 """Outputs fetched at once: hides the round trip of small frames, and bounds memory and open files."""
 
-FOLDER_PAUSE_S = 10.0
+FOLDER_PAUSE_S = 3.0
 """How long to wait before trying again to write where writing failed."""
 
 _BLOCK_BYTES = 1 << 20

@@ -10,15 +10,14 @@ import enum
 import json
 import os
 import re
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..durable import make_folder, sync_folder
 from ..protocol.codec import build
 from ..protocol.errors import RemoteProtocolError
 from ..protocol.frame_order import FrameOrder
-from .durable import make_folder, sync, sync_folder
 from .gather import Dependency
 from .locks import FileLock
 
@@ -153,38 +152,6 @@ class Ledger:
 
     def _path(self, job: str) -> Path:
         return self._folder / f"{job}.json"
-
-
-def client_id(folder: Path) -> str:
-    """Return this installation's identifier, 32 hexadecimal digits, made up on first use."""
-    make_folder(folder)
-    path = folder / "client-id"
-    if not _is_id(path):
-        fresh = folder / f"client-id.{uuid.uuid4().hex}.new"
-        fresh.write_text(uuid.uuid4().hex, encoding="ascii")
-        sync(fresh)
-        _claim(fresh, path)
-        sync_folder(folder)
-    return path.read_text("ascii").strip()
-
-
-def _is_id(path: Path) -> bool:
-    try:
-        return re.fullmatch("[0-9a-f]{32}", path.read_text("ascii").strip()) is not None
-    except (OSError, ValueError):
-        return False
-
-
-def _claim(fresh: Path, path: Path) -> None:
-    """Give `fresh` its name unless another process was quicker; what is there and no identifier is replaced."""
-    try:
-        os.link(fresh, path)
-    except FileExistsError:
-        if not _is_id(path):  # A power cut has left it empty.
-            fresh.replace(path)
-    except OSError:  # FAT has no links.
-        fresh.replace(path)
-    fresh.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> Entry | None:

@@ -11,10 +11,10 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 
+from addon.durable import sync, sync_folder
 from addon.protocol.manifest import Manifest
 from addon.protocol.recipe import Recipe
 
-from ..durable import sync, sync_folder
 from . import copying
 from .claims import Claims
 from .folders import Folders, digest_in

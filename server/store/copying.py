@@ -16,9 +16,9 @@ from collections.abc import Iterable, Sequence
 from io import FileIO
 from pathlib import Path
 
+from addon.durable import sync
 from addon.protocol.recipe import Extent
 
-from ..durable import sync
 from .plan import Move
 
 Stamp = tuple[int, int]

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from io import FileIO
 from typing import NamedTuple
 
+from addon.durable import sync, sync_folder
 from addon.protocol.digest import chunk_digest
 from addon.protocol.recipe import Recipe
 
-from ..durable import sync, sync_folder
 from . import copying, plan
 from .copying import Stamp
 from .folders import Folders

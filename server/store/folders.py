@@ -14,11 +14,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from addon.durable import make_folder, sync, sync_folder
 from addon.protocol.digest import new_digest
 from addon.protocol.errors import RemoteProtocolError
 from addon.protocol.manifest import Manifest
 
-from ..durable import make_folder, sync, sync_folder
 from . import copying
 
 _OWNER = re.compile(r"[0-9A-Za-z_-]{1,64}\Z")

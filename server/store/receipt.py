@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from addon.durable import sync_folder
 from addon.protocol import codecs
 from addon.protocol.digest import Buffer, chunk_digest
 from addon.protocol.errors import LocalProtocolError, RemoteProtocolError
 from addon.protocol.manifest import Manifest
 from addon.protocol.messages import Codec
 
-from ..durable import sync_folder
 from . import copying
 from .checking import Checker, origin, recipes_of
 from .claims import Claims

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from addon.client import locks
-from addon.client.ledger import Entry, Ledger, Order, Trigger, client_id
+from addon.client.ledger import Entry, Ledger, Order, Trigger
 from addon.client.locks import FileLock
 
 ROOT = Path(__file__).parents[2]
@@ -118,24 +118,3 @@ def test_only_saves_that_keep_nothing_supersede() -> None:
 def test_an_order_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="is not"):
         order(**wrong)
-
-
-def test_an_installation_keeps_its_identifier(tmp_path: Path) -> None:
-    assert client_id(tmp_path / "data") == client_id(tmp_path / "data")
-    assert len(client_id(tmp_path / "data")) == 32
-    # AND one that a power cut has left empty is replaced, for good
-    (tmp_path / "data" / "client-id").write_text("")
-    assert len(again := client_id(tmp_path / "data")) == 32
-    assert client_id(tmp_path / "data") == again
-    assert [path.name for path in (tmp_path / "data").iterdir()] == ["client-id"]
-
-
-def test_processes_that_start_together_agree_on_the_identifier(tmp_path: Path) -> None:
-    code = "import sys; from pathlib import Path; from addon.client.ledger import client_id; sys.stdin.read();"
-    code += "print(client_id(Path(sys.argv[1])))"
-    command = [sys.executable, "-c", code, str(tmp_path / "data")]
-    processes = [
-        subprocess.Popen(command, cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(4)
-    ]
-    said = {process.communicate()[0] for process in processes}  # Each begins when its stdin ends.
-    assert len(said) == 1

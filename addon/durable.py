@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Waiting for the artist's disk: what has returned from here survives a power cut. The node has the same."""
+"""Waiting for the disk: what has returned from here survives a power cut. Shared by both sides."""
 
 import errno
 import os
@@ -49,12 +49,13 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def make_folder(folder: Path) -> None:
+def make_folder(folder: Path, mode: int = 0o777) -> None:
     """Make a folder, and those above it that are lacking, names on disk included; one that is there costs nothing.
 
-    What is flushed within a folder is lost all the same if the folder's own name is.
+    `mode` is for the folder itself, as in Path.mkdir. What is flushed within a folder is lost all the same if the
+    folder's own name is.
     """
     new = [each for each in (folder, *folder.parents) if not each.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode, parents=True, exist_ok=True)
     for each in reversed(new):
         sync_folder(each.parent)

@@ -15,6 +15,7 @@ import psutil
 
 from addon.protocol import zstd as zstd_modules
 from addon.protocol.address import Address
+from addon.protocol.pairing import PORT_OFFSET
 
 from ..serve import is_loopback
 from .finding import Finding, State
@@ -86,12 +87,12 @@ def firewall(address: Address, system: str = platform.system(), etc: Path = Path
     """Whether a firewall of this machine may keep artists out; its rules only root may read."""
     if is_loopback(address.host):
         return None
-    number = address.port or "PORT"
+    ports = f"{address.port}%s{address.port + PORT_OFFSET}" if address.port else "PORT%sPORT"
     ways = {
-        "Windows": f"New-NetFirewallRule -DisplayName 'Relay Render' -Direction Inbound -LocalPort {number} "
+        "Windows": f"New-NetFirewallRule -DisplayName 'Relay Render' -Direction Inbound -LocalPort {ports % '-'} "
         "-Protocol TCP -Action Allow` in a PowerShell of the administrator",
-        "ufw": f"sudo ufw allow {number}/tcp`",
-        "firewalld": f"sudo firewall-cmd --permanent --add-port={number}/tcp && sudo firewall-cmd --reload`",
+        "ufw": f"sudo ufw allow {ports % ':'}/tcp`",
+        "firewalld": f"sudo firewall-cmd --permanent --add-port={ports % '-'}/tcp && sudo firewall-cmd --reload`",
     }
     name = system if system == "Windows" else _linux_firewall(etc) if system == "Linux" else ""
     if name not in ways:

@@ -286,7 +286,7 @@ def test_tells_how_to_open_a_firewall(tmp_path: Path) -> None:
     (tmp_path / "ufw").mkdir()
     (tmp_path / "ufw/ufw.conf").write_text("ENABLED=yes\nLOGLEVEL=low\n")
     found = machine_checks.firewall(outside, "Linux", tmp_path)
-    assert found is not None and "sudo ufw allow 7460/tcp" in found.remedy
+    assert found is not None and "sudo ufw allow 7460:7461/tcp" in found.remedy
     found = machine_checks.firewall(outside, "Windows", tmp_path)
     assert found is not None and "New-NetFirewallRule" in found.remedy
 

@@ -14,7 +14,10 @@ import pytest
 
 from addon.client import delivery
 from addon.client.ledger import Entry, Ledger
+from addon.keyring import Keyring
+from addon.protocol.address import Address
 from addon.protocol.messages import Output
+from server.clients import Clients
 from server.executors.base import WrittenFile
 from server.job_folders import JobFolders, digest_of
 from server.job_store import DATABASE, JobStore
@@ -80,6 +83,18 @@ def test_a_frame_at_the_artist_before_the_node_forgets_it(tmp_path: Path, flushe
     else:
         delivery._put_in_place(part, path)
     assert {"frames/1.png" if there else "part", "frames"} <= flushed()
+
+
+def test_a_pairing_on_both_sides(tmp_path: Path, flushed: Flushed) -> None:
+    keys = Keyring(tmp_path / "home")
+    Clients(tmp_path / "clients.json", keys.own.public.decode()).allow("k" * 40, "studio")
+    assert {"home", "."} <= flushed()  # The name of the key's file, and of its folder beside the clients.
+    flushed().clear()
+    keys.pair(Address("render-box"), b"n" * 40)
+    assert "home" in flushed()
+    flushed().clear()
+    Clients(tmp_path / "clients.json", "owner").allow("l" * 40, "laptop")
+    assert flushed() == {"clients.new", "."}
 
 
 def test_an_order_before_the_artist_sees_it(tmp_path: Path, flushed: Flushed) -> None:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from server.room import ENOUGH_BYTES, LEAST_BYTES, Room
+from server.cli.submit import _bar
+from server.room import ENOUGH_BYTES, LEAST_BYTES, WAITS, Room
 
 GB = 1 << 30
 
@@ -68,3 +69,9 @@ def test_a_frame_that_is_larger_than_the_room_is_not_rendered_again_and_again() 
     room.run_out()
     disk.free = ENOUGH_BYTES
     assert room.look()
+
+
+def test_submit_says_why_a_job_is_held_up() -> None:
+    line = {"state": "queued", "text": WAITS, "eta_s": None, "frame": None, "done": 2, "total": 12, "fraction": 0.2}
+    assert _bar(line)["note"] == WAITS
+    assert _bar(line | {"text": ""})["note"] == "2 of 12 done"

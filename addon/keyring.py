@@ -16,6 +16,7 @@ from pathlib import Path
 
 import zmq
 
+from .durable import make_folder, sync_folder
 from .protocol.address import Address
 
 HOME_VARIABLE = "RELAY_RENDER_HOME"
@@ -48,7 +49,7 @@ class KeyPair:
 
 def key_pair(path: Path) -> KeyPair:
     """Return the key pair that is kept in a file, made on first use. Raises OSError; ValueError for a damaged file."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(path.parent, mode=0o700)
     with contextlib.suppress(FileExistsError):
         _write_new(path, zmq.curve_keypair()[1])
     secret = path.read_bytes().strip()
@@ -87,7 +88,7 @@ class Keyring:
     def announce(self, port: int, key: bytes) -> Callable[[], None]:
         """Tell this account's programs which key the node has that it runs on a port; returns what takes that back."""
         path = self._folder / "local" / str(port)
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(path.parent, mode=0o700)
         _replace(path, key)
         return lambda: path.unlink(missing_ok=True)
 
@@ -104,7 +105,7 @@ class Keyring:
         return known if isinstance(known, dict) else {}
 
     def _save(self, paired: dict[str, str]) -> None:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(self._folder, mode=0o700)
         _replace(self._folder / "nodes.json", json.dumps(paired, indent=1).encode())
 
 
@@ -131,6 +132,7 @@ def _write_new(path: Path, content: bytes) -> None:
             Path(temporary).rename(path)  # There it fails where there is a file.
         else:
             os.link(temporary, path)
+        sync_folder(path.parent)
     finally:
         Path(temporary).unlink(missing_ok=True)
 
@@ -142,3 +144,4 @@ def _replace(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     Path(temporary).replace(path)
+    sync_folder(path.parent)

@@ -97,9 +97,17 @@ class Books:
         """Take one step. Raises IllegalTransition."""
         job.move(state, text)
         self.store.update(job, finished=time.time() if job.finished else None)
-        log.info("job %s: %s %s", job.id[:8], state, text)
+        log.info("job %s: %s %s", job.id[:8], state, text, extra={"job": job.id})
         self.audience.job_changed(job)
         self.release(job)
+
+    def hold(self, job: Job, text: str) -> None:
+        """The job waits, and `text` says what for; empty: it does not (any more). Not kept over a restart."""
+        if job.under_way:
+            self.move(job, JobState.QUEUED)
+        if job.text != text:
+            job.text = text
+            self.audience.job_changed(job)
 
     def retry(self, job: Job) -> None:
         """Make what has failed pending again."""

@@ -8,6 +8,7 @@ import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from addon.durable import sync_folder
 from addon.protocol.codec import build
 from addon.protocol.errors import RemoteProtocolError
 
@@ -93,6 +94,7 @@ class Clients:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(self._path)
+        sync_folder(self._path.parent)
         self._known = known
 
 

@@ -10,9 +10,11 @@ from addon.protocol.messages import Refusal
 from .errors import RequestRefused
 
 
-def is_full(error: OSError) -> bool:
+def is_full(error: Exception) -> bool:
     """Whether there was no room, on the disk or in somebody's quota."""
-    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if isinstance(error, RequestRefused):
+        return error.reason == Refusal.DISK_FULL
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def refusal(error: OSError, folder: Path, size: int) -> RequestRefused:

@@ -24,5 +24,9 @@ class StoreInUse(ServerError):
     """Another node uses this data folder: end it, or choose another folder with --data."""
 
 
+class StoreUnusable(ServerError):
+    """The list of jobs cannot be read or written: the disk, or the rights to the data folder, do not allow it."""
+
+
 class IllegalTransition(ServerError):
     """A job was about to take a step that its state does not allow: a bug."""

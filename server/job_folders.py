@@ -12,12 +12,14 @@ import os
 import shutil
 from pathlib import Path
 
+from addon.durable import make_folder, sync, sync_folder
 from addon.protocol.digest import new_digest
 from addon.protocol.paths import check_relative_name
 
 from . import pictures
+from .databases import kept_aside
 from .executors.base import WrittenFile
-from .job_store import PART, PICTURE, RESULT, NewOutput
+from .job_store import DATABASE, PART, PICTURE, RESULT, NewOutput
 from .jobs import Task
 
 
@@ -25,11 +27,17 @@ class JobFolders:
     """All jobs' folders of one node."""
 
     def __init__(self, root: Path) -> None:
+        self.root = root
         self._jobs = root / "jobs"
-        self._jobs.mkdir(parents=True, exist_ok=True)
+        make_folder(self._jobs)
 
     def sweep(self, jobs: set[str]) -> None:
-        """Delete the folders of all but these jobs: what crashes left behind."""
+        """Delete the folders of all but these jobs: what crashes left behind.
+
+        Not while a damaged list of jobs is kept aside: they may hold frames of jobs that could not be read there.
+        """
+        if kept_aside(self._jobs.with_name(DATABASE)):
+            return
         for folder in self._jobs.iterdir():
             if folder.name not in jobs:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -44,7 +52,7 @@ class JobFolders:
 
     def prepare(self, job: str) -> None:
         """Make room for what the job will write. Raises OSError."""
-        self._outputs(job).mkdir(parents=True, exist_ok=True)
+        make_folder(self._outputs(job))
 
     def begin_attempt(self, task: Task) -> Path:
         """Return an empty folder for one attempt at a task."""
@@ -65,18 +73,24 @@ class JobFolders:
         scene's own pictures are not for the artist. Raises pictures.IncompletePicture, UnsafePath for a name
         that cannot be sent, or OSError for a full disk.
         """
-        kept = []
-        for number, written in enumerate(files):
-            pictures.verify(written.path)
-            stored = f"{task.position}-{number}{written.path.suffix}"
-            check_relative_name(written.name)
-            target = self._outputs(task.job) / stored
-            link_or_copy(written.path, target)
-            size, digest = digest_of(target)
-            sync(target)
-            kind = PART if task.part is not None else PICTURE if for_movie and not written.directory else RESULT
-            kept.append(NewOutput(written.directory, written.name, size, digest, stored, kind))
-        sync(self._outputs(task.job))
+        kept: list[NewOutput] = []
+        targets: list[Path] = []
+        try:
+            for number, written in enumerate(files):
+                pictures.verify(written.path)
+                stored = f"{task.position}-{number}{written.path.suffix}"
+                check_relative_name(written.name)
+                targets.append(target := self._outputs(task.job) / stored)
+                link_or_copy(written.path, target)
+                size, digest = digest_of(target)
+                sync(target)
+                kind = PART if task.part is not None else PICTURE if for_movie and not written.directory else RESULT
+                kept.append(NewOutput(written.directory, written.name, size, digest, stored, kind))
+            sync_folder(self._outputs(task.job))
+        except OSError:  # Half a copy is in the way of what the disk is full of.
+            for target in targets:
+                target.unlink(missing_ok=True)
+            raise
         return kept
 
     def output(self, job: str, stored: str) -> Path:
@@ -109,14 +123,3 @@ def link_or_copy(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
-
-
-def sync(path: Path) -> None:
-    """Wait until a file, or a folder's entries, are on disk."""
-    if path.is_dir() and os.name == "nt":
-        return  # Windows cannot open folders; NTFS journals their entries.
-    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

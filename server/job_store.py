@@ -16,8 +16,8 @@ from addon.protocol.codec import build
 from addon.protocol.frame_range import parse_frames
 from addon.protocol.messages import JobSpec, JobState, Output
 
-from .errors import StoreInUse, StoreTooNew
 from .jobs import Job, Task, TaskState
+from .opening import open_jobs
 from .reserve import Reserve
 
 MIGRATIONS = (
@@ -67,6 +67,9 @@ MIGRATIONS = (
 )
 """Numbered by position; PRAGMA user_version says how many have run."""
 
+DATABASE = "node.sqlite3"
+"""Its name in the data folder."""
+
 RESULT, PICTURE, PART = "result", "picture", "part"
 """What an output is: something that travels to the artist, a frame that becomes part of a movie, or part of a frame."""
 
@@ -87,18 +90,12 @@ class NewOutput:
 class JobStore:
     """The database of one node. Not thread-safe: the server's loop is its only user."""
 
-    def __init__(self, path: Path) -> None:
-        """Open or create the database. Raises StoreInUse or StoreTooNew."""
-        self._db = sqlite3.connect(path, isolation_level=None, timeout=0)
-        try:
-            self._lock()
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._db.execute("PRAGMA foreign_keys=ON")
-            self._migrate()
-        except BaseException:
-            self._db.close()
-            raise
+    def __init__(self, path: Path, migrations: Sequence[str] = MIGRATIONS) -> None:
+        """Open or create the database; a damaged one is kept aside, and what can be read of it is used.
+
+        Raises StoreInUse, StoreTooNew, StoreUnusable, databases.MigrationFailed, or OSError.
+        """
+        self._db = open_jobs(path, migrations)
         self._reserve = Reserve(path.with_name("reserve"))
 
     @property
@@ -152,6 +149,8 @@ class JobStore:
         rows = self._db.execute("SELECT owner, spec, state, text, notices, blender FROM jobs ORDER BY arrived")
         jobs = [self._job(*row) for row in rows.fetchall()]
         for job in jobs:
+            if not job.finished:
+                job.text = ""  # It may have waited for room on the disk; whether it has to is found out anew.
             if job.under_way:  # A crash among these leaves the others for the next start.
                 job.move(JobState.QUEUED)
                 self.update(job)
@@ -332,22 +331,6 @@ class JobStore:
         job.movie = None if movie is None else TaskState(movie[0])
         query = "SELECT COUNT(DISTINCT position) FROM outputs WHERE job=? AND delivered=0 AND kind='result'"
         job.undelivered = int(self._db.execute(query, (job.id,)).fetchone()[0])
-
-    def _lock(self) -> None:
-        """Keep every other node out of this data folder until we end, however that is."""
-        try:
-            self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
-            self._db.execute("BEGIN EXCLUSIVE")
-            self._db.execute("COMMIT")
-        except sqlite3.OperationalError as error:
-            raise StoreInUse(StoreInUse.__doc__) from error
-
-    def _migrate(self) -> None:
-        version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
-        if version > len(MIGRATIONS):
-            raise StoreTooNew(StoreTooNew.__doc__)
-        for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
-            self._db.executescript(f"BEGIN; {script} PRAGMA user_version={number}; COMMIT;")
 
     def _transaction(self) -> sqlite3.Connection:
         """A context in which all is stored or nothing; sqlite3's connection commits or rolls back at its end."""

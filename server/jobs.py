@@ -40,8 +40,8 @@ TRANSITIONS: dict[JobState, frozenset[JobState]] = {
     _S.CANCELLED: frozenset(),
     _S.SUPERSEDED: frozenset(),
 }
-"""Every legal change of a job's state. Back to QUEUED: the server was restarted, or the artist asked for another
-try.
+"""Every legal change of a job's state. Back to QUEUED: the server was restarted, its disk is full, or the artist
+asked for another try.
 """
 
 

@@ -44,6 +44,7 @@ from .job_store import NewOutput
 from .jobs import CPU, MAX_ATTEMPTS, Job, Task, TaskState
 from .pictures import IncompletePicture
 from .quotas import Quota
+from .room import Pause, Room
 from .scheduler import IdleSlot, is_ready, parts_of, plan
 from .sources import Source, Sources
 from .store import Store
@@ -81,6 +82,10 @@ class Node:
         """Manifests of jobs that are about to be entered."""
         self._tidying = asyncio.Lock()
         self._background = Background()
+        self._ending = False
+        self._idle = asyncio.Event()
+        """Set once the node is ending and nothing is being rendered, or kept, any more."""
+        self._pause = Pause(Room(folders.root), books, self._background, self._schedule)
 
     async def start(self) -> None:
         """Tidy up after the last run and go on with what is queued."""
@@ -97,8 +102,27 @@ class Node:
         await self._executor.start(self.blenders[-1])
         self._schedule()  # There may be more slots now.
 
+    async def finish(self, patience_s: float, hurried: asyncio.Event) -> None:
+        """Begin nothing more; return when what is under way is done and kept, or when that takes too long.
+
+        A frame that by Blender's own account takes twice as long is not waited for, nor anything when `hurried` is set.
+        """
+        self._ending = True
+        now = time.monotonic()
+        running = [each.left_s(now) for job in self.books for each in job.running.values()]
+        if any(left is None or left <= 2 * patience_s for left in running):
+            waits = [asyncio.create_task(event.wait()) for event in (self._idle, hurried)]
+            await asyncio.wait(waits, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
+            for wait in waits:
+                wait.cancel()
+
     async def close(self) -> None:
-        """End all Blenders; frames that they had begun are rendered after the next start."""
+        """End all Blenders; frames that they had begun wait for the next start."""
+        self._ending = True
+        for assignment in self._assigned.values():
+            job = self.books.job(assignment.task.job)
+            if not self.books.is_over(job, assignment.task):
+                self.books.put_back(job, assignment.task)
         await self._executor.close()
         self.store.stop()
         await self._background.close()
@@ -162,7 +186,8 @@ class Node:
         self.books.add(job, frames, parts_of(spec.split, len(frames), slots))
         self._prepared[job.id] = source
         self._supersede(job)
-        log.info("job %s: %s, frames %s, Blender %s", job.id[:8], spec.title, spec.frames, job.blender)
+        name = job.id[:8]
+        log.info("job %s: %s, frames %s, Blender %s", name, spec.title, spec.frames, job.blender, extra={"job": job.id})
         self._schedule()
 
     def tidy_store(self, stored: str, keep: set[str]) -> None:
@@ -243,7 +268,15 @@ class Node:
         while pairs := plan(self._idle_slots(), self._candidates()):
             self._run(*pairs[0])  # One at a time: a task that cannot start may end its job, or make room for another's.
 
+        if self._pause.room.lacking:
+            self._pause.tell()
+        if self._ending and not any(job.running for job in self.books):
+            self._idle.set()
+
     def _idle_slots(self) -> list[IdleSlot]:
+        """The slots that may take a task: none while the disk is full, and when the node is about to end."""
+        if self._pause.room.lacking or self._ending:
+            return []
         slots = range(self._executor.slots)
         return [IdleSlot(slot, self._open_jobs.get(slot)) for slot in slots if slot not in self._assigned]
 
@@ -272,11 +305,18 @@ class Node:
 
     def _run(self, slot: int, task: Task) -> None:
         job = self.books.job(task.job)
+        if not self.books.store.has_room:
+            self._pause.begin()
+            return
         try:
             assignment = self._assignment(job, task)
         except (RequestRefused, OSError) as error:
+            if is_full(error):
+                self._pause.begin()
+                return
             self._stop(job, JobState.FAILED, _sentence(error))
             return
+        self._pause.room.begin()
         self._assigned[slot] = assignment
         self._open_jobs[slot] = job.id
         self.books.attempts.use(assignment.folder, job.id)
@@ -353,11 +393,17 @@ class Node:
                 self._schedule()
             case TaskFailed():
                 self._free_slot(assignment)
-                self._fail(job, task, event.reason, event.fatal)
+                if event.disk_full:
+                    self._put_off(job, assignment)
+                else:
+                    self._fail(job, task, event.reason, event.fatal)
                 self._schedule()
             case BlenderDied():
                 self._free_slot(assignment)
-                self._try_again(job, task, _death(task, event))
+                if self.books.store.has_room:
+                    self._try_again(job, task, _death(task, event))
+                else:
+                    self._put_off(job, assignment)
                 self._schedule()
 
     def _learn_scaling(self, job: Job, task: Task, event: Written) -> None:
@@ -423,25 +469,34 @@ class Node:
         try:
             if job.id in self.books and job.state != JobState.SUPERSEDED and not self.books.is_over(job, task):
                 if failure is None:
+                    self._pause.room.kept()
                     self.books.finish(job, task, event.seconds, outputs)
                 else:
-                    self._on_not_kept(job, task, failure)
+                    self._on_not_kept(job, assignment, failure)
         finally:
             self._leave(assignment)
             self._schedule()
 
-    def _on_not_kept(self, job: Job, task: Task, error: Exception) -> None:
+    def _on_not_kept(self, job: Job, assignment: Assignment, error: Exception) -> None:
         if isinstance(error, UnsafePath):
-            self._fail(job, task, f"{error} Change the output's name in the scene.", fatal=True)
-        elif isinstance(error, OSError) and is_full(error):
-            self._fail(job, task, "The node's disk is full: make room there and press Retry.", fatal=True)
+            self._fail(job, assignment.task, f"{error} Change the output's name in the scene.", fatal=True)
+        elif is_full(error) or not self.books.store.has_room:
+            self._put_off(job, assignment)
         else:
-            self._try_again(job, task, _sentence(error))
+            self._try_again(job, assignment.task, _sentence(error))
+
+    def _put_off(self, job: Job, assignment: Assignment) -> None:
+        """What a task wrote found no room on the disk: it waits, with all others, until there is."""
+        self.folders.drop_attempt(assignment.folder)  # First, or there is none for the books either.
+        self.books.put_back(job, assignment.task)
+        self._pause.begin()
 
     def _try_again(self, job: Job, task: Task, reason: str) -> None:
         """Put a task back that came to nothing through no fault it is known to have, or give it up."""
         task = dataclasses.replace(task, attempts=task.attempts + 1)
-        log.warning("job %s, frame %s, attempt %d: %s", job.id[:8], task.frame, task.attempts, reason)
+        log.warning(
+            "job %s, frame %s, attempt %d: %s", job.id[:8], task.frame, task.attempts, reason, extra={"job": job.id}
+        )
         if task.attempts < MAX_ATTEMPTS:
             self.books.put_back(job, task)
         else:
@@ -449,7 +504,9 @@ class Node:
 
     def _fail(self, job: Job, task: Task, reason: str, fatal: bool) -> None:
         if job.parts and task.part is None and not fatal:
-            log.warning("job %s: the parts of its frame do not fit together: %s", job.id[:8], reason)
+            log.warning(
+                "job %s: the parts of its frame do not fit together: %s", job.id[:8], reason, extra={"job": job.id}
+            )
             self.books.put_back(job, dataclasses.replace(task, attempts=0))
             self.books.make_whole(job, "")
             return

@@ -2,23 +2,25 @@
 """`python -m server`: one node, from its options to its end."""
 
 import asyncio
+import contextlib
 import ipaddress
 import logging
-import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import zmq
 
-from addon.keyring import Keyring, key_pair
+from addon.keyring import KeyPair, Keyring, key_pair
 from addon.protocol.address import Address
 from addon.protocol.messages import PairingRequest
 from addon.protocol.pairing import PORT_OFFSET
+from addon.protocol.version import VERSION
 
 from .blenders import Blender
 from .books import Books
 from .clients import Clients
+from .ending import Ending, take_children_along
 from .endpoint import Endpoint
 from .errors import ServerError
 from .executors.base import Listener
@@ -27,7 +29,8 @@ from .executors.watch import Limits
 from .executors.workplace import Workshop
 from .handlers import Handlers
 from .job_folders import JobFolders
-from .job_store import JobStore
+from .job_store import DATABASE, JobStore
+from .logs import log_to_file
 from .node import Node
 from .pairing import Pairings
 from .quotas import Quota
@@ -36,6 +39,10 @@ from .store import Store
 from .uploads import Uploads
 
 log = logging.getLogger(__name__)
+
+
+FINISH_S = 5.0
+"""A node that is told to end waits so long for frames that are being rendered."""
 
 
 class BadKeys(ServerError):
@@ -62,6 +69,7 @@ class Options:
     """Which Blenders run in a sandbox."""
     quota: Quota
     """What each client may take that is not trusted, unless it has its own."""
+    log_file: Path
 
 
 def is_loopback(host: str) -> bool:
@@ -77,48 +85,78 @@ def is_loopback(host: str) -> bool:
 async def serve(
     options: Options, on_ready: Callable[[int], None], on_request: Callable[[PairingRequest], None]
 ) -> None:
-    """Run a node until SIGTERM, Ctrl+C or cancellation. Raises ServerError.
+    """Run a node until it is told to end (see ending.py); its data folder exists. Raises ServerError.
 
     `on_ready` is called with the port, `on_request` for everybody who asks to be let in.
     """
-    keyring = Keyring()
-    try:
-        keys = key_pair(options.data / "node.key")
-        clients = Clients(options.data / "clients.json", keyring.own.public.decode(), options.quota)
-    except ValueError as error:
-        raise BadKeys(str(error)) from None
+    keyring, keys, clients = _open_keys(options)
     handlers = Handlers()
     endpoint = Endpoint(handlers, keys, clients)
     port = _bind(endpoint, options.listen)
-    folders = JobFolders(options.data)
-    books = Books(JobStore(options.data / "node.sqlite3"), folders, handlers)
-    store = Store(options.data / "store", options.store_limit)
-
-    workshop = Workshop(options.data / "workers", options.containment)
-
-    def executor(listener: Listener) -> LocalExecutor:
-        return LocalExecutor(options.slots, options.limits, workshop, listener)
-
-    node = Node(books, folders, store, options.blenders, executor, clients.quota)
+    node = _make_node(options, handlers, clients)
     handlers.node, handlers.endpoint, handlers.clients = node, endpoint, clients
     handlers.sandboxed = options.containment.is_complete
-    handlers.uploads = Uploads(store, options.data, handlers.admit, handlers.make_room)
+    handlers.uploads = Uploads(node.store, options.data, handlers.admit, handlers.make_room)
     handlers.pairings = pairings = Pairings(keys.public.decode(), clients, on_request)
+    ending = Ending()
+    ending.listen()
+    take_children_along()
     await node.start()
     await _listen_for_pairing(pairings, options.listen.host, port)
     forget = keyring.announce(port, keys.public)
+    names = ", ".join(blender.name for blender in reversed(options.blenders))
+    log.info("Relay Render %s listens on port %d; Blender %s; data in %s", VERSION, port, names, options.data)
     on_ready(port)
-    door = asyncio.create_task(endpoint.run())
-    _end_on_signals(door)
     try:
-        await door
-    except asyncio.CancelledError:
-        log.info("closing")
+        await _run(endpoint, node, ending)
     finally:
         forget()
         await pairings.close()
         await handlers.close()
         await node.close()
+        ending.over()
+
+
+def _open_keys(options: Options) -> tuple[Keyring, KeyPair, Clients]:
+    """This account's keyring, the node's own key, and who is let in."""
+    keyring, data = Keyring(), options.data
+    try:
+        owner = keyring.own.public.decode()
+        return keyring, key_pair(data / "node.key"), Clients(data / "clients.json", owner, options.quota)
+    except ValueError as error:
+        raise BadKeys(str(error)) from None
+
+
+def _make_node(options: Options, handlers: Handlers, clients: Clients) -> Node:
+    """Open what is in the data folder: first the list of jobs, which keeps every other node out."""
+    folders = JobFolders(options.data)
+    jobs = JobStore(options.data / DATABASE)
+    log_to_file(options.log_file)
+    books = Books(jobs, folders, handlers)
+    store = Store(options.data / "store", options.store_limit)
+    workshop = Workshop(options.data / "workers", options.containment)
+
+    def executor(listener: Listener) -> LocalExecutor:
+        return LocalExecutor(options.slots, options.limits, workshop, listener)
+
+    return Node(books, folders, store, options.blenders, executor, clients.quota)
+
+
+async def _run(endpoint: Endpoint, node: Node, ending: Ending) -> None:
+    """Serve until the node is told to end, and frames that were almost done are kept."""
+    door = asyncio.create_task(endpoint.run())
+    asked = asyncio.create_task(ending.asked.wait())
+    try:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait({door, asked}, return_when=asyncio.FIRST_COMPLETED)
+            if asked.done():
+                log.info("ending")
+                await node.finish(FINISH_S, ending.hurried)  # Meanwhile frames travel home.
+        door.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await door
+    finally:
+        asked.cancel()
 
 
 def _bind(endpoint: Endpoint, address: Address) -> int:
@@ -138,14 +176,3 @@ async def _listen_for_pairing(pairings: Pairings, host: str, port: int) -> None:
         await pairings.listen(host, behind)
     except (OSError, OverflowError) as error:  # OverflowError: no such port.
         log.warning("Nobody new can be let in: port %d, where that is asked, is taken (%s).", behind, error)
-
-
-def _end_on_signals(door: "asyncio.Task[None]") -> None:
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        try:
-            loop.add_signal_handler(number, door.cancel)
-        except (
-            NotImplementedError
-        ):  # Windows: Ctrl+C arrives as KeyboardInterrupt, which asyncio turns into cancellation.
-            return

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from ..durable import make_folder, sync, sync_folder
 from ..protocol.digest import Buffer, new_digest
 from ..protocol.errors import ProtocolError
 from ..protocol.messages import Delivered, Grant, Output, Piece, Want
@@ -104,7 +105,7 @@ class Deliveries:
         """One attempt. Raises OSError when this machine's disk does not take it, ProtocolError for a damaged one."""
         if await asyncio.to_thread(_is_there, path, output):  # Only the acknowledgement was lost.
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
+        await asyncio.to_thread(make_folder, path.parent)
         part = path.with_name(f".relay-{output.job[:8]}-{output.output}.part")  # However long its own name is.
         fetch = await asyncio.to_thread(_Fetch, part, output, self._send)
         self._open[output.output] = fetch
@@ -177,7 +178,7 @@ def _write_all(file: io.FileIO, payload: Buffer) -> None:
 
 
 def _is_there(path: Path, output: Output) -> bool:
-    """Whether the complete output lies at `path`."""
+    """Whether the complete output lies at `path`, on disk for good. Raises OSError when that cannot be had."""
     try:
         if path.stat().st_size != output.size:
             return False
@@ -185,23 +186,18 @@ def _is_there(path: Path, output: Output) -> bool:
             digest = hashlib.file_digest(file, new_digest)
     except OSError:
         return False
-    return digest.hexdigest() == output.digest
+    if digest.hexdigest() != output.digest:
+        return False
+    sync(path)  # Whoever put it there may have been killed before it was flushed.
+    sync_folder(path.parent)
+    return True
 
 
 def _put_in_place(part: Path, path: Path) -> None:
     """Rename a complete file to its name, on disk for good: the node forgets it after the acknowledgement."""
-    descriptor = os.open(part, os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(part)
     part.replace(path)
-    if os.name == "posix":  # Windows cannot open folders; NTFS journals their entries.
-        descriptor = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    sync_folder(path.parent)
 
 
 def _sentence(error: Exception, output: Output) -> str:

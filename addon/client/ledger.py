@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..durable import make_folder, sync_folder
 from ..protocol.codec import build
 from ..protocol.errors import RemoteProtocolError
 from ..protocol.frame_order import FrameOrder
@@ -105,7 +106,7 @@ class Ledger:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._locks: dict[str, FileLock] = {}
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
 
     def adopt(self) -> Iterator[Entry]:
         """Yield the entries that no other process holds, and hold them from now on."""
@@ -126,14 +127,15 @@ class Ledger:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(self._path(entry.job))
+        sync_folder(self._folder)
 
     def remove(self, job: str) -> None:
         """Delete an entry."""
-        self._path(job).unlink(missing_ok=True)
+        for suffix in (".json", ".new"):  # The second one is left by a kill.
+            self._path(job).with_suffix(suffix).unlink(missing_ok=True)
         lock = self._locks.pop(job, None)
         if lock is not None:
-            lock.release()
-        self._path(job).with_suffix(".lock").unlink(missing_ok=True)
+            lock.remove()
 
     def close(self) -> None:
         """Let go of all entries, for another process to adopt."""
@@ -153,10 +155,10 @@ class Ledger:
 
 
 def _read(path: Path) -> Entry | None:
-    """An entry, or None for a file that is none: a crash of the machine may leave one empty."""
+    """An entry, or None for a file that is none, or that another process has just removed."""
     try:
         entry = build(Entry, json.loads(path.read_text("utf-8")))
-    except (ValueError, RemoteProtocolError):
+    except (FileNotFoundError, ValueError, RemoteProtocolError):
         return None
     assert isinstance(entry, Entry)
     return entry

@@ -168,7 +168,7 @@ class Client:
             self._problem(order.job, str(error))
             return
         self._supersede(order)
-        entry = Entry(order, created=time.time())
+        entry = Entry(order, created=self._moment(order))
         self._save(entry)
         self._add(entry)
 
@@ -220,6 +220,11 @@ class Client:
                 self._save(job.entry)
             else:
                 self._clear(job)
+
+    def _moment(self, order: Order) -> float:
+        """Now, but later than the orders that this one supersedes: the node goes by it, and a clock may be set back."""
+        same = [job.entry for job in self._jobs.values() if order.group and job.entry.order.group == order.group]
+        return max([time.time(), *(entry.created + 0.001 for entry in same)])
 
     def let_go(self, job: str) -> None:
         """Drop a job from the ledger without a word to the node, which keeps it on its list."""

@@ -11,6 +11,7 @@ import platformdirs
 import psutil
 import typer
 
+from addon.durable import make_folder
 from addon.protocol.address import Address, InvalidAddress, parse_address
 from addon.protocol.messages import PairingRequest
 from addon.protocol.pairing import spaced
@@ -114,6 +115,14 @@ QuotaText = Annotated[
         help="What each client that is not trusted may take: jobs, frames, stored, slots; none: as much as there is.",
     ),
 ]
+LogFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--log-file",
+        help="File for the log, as JSON lines; at 10 MB a new one is begun, and five are kept.",
+        show_default="logs/node.log in the data folder",
+    ),
+]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log every step.")]
 Version = Annotated[bool, typer.Option("--version", help="Say the version and end.")]
 
@@ -132,6 +141,7 @@ def main(  # noqa: PLR0913, PLR0917 - each is an option
     sandbox: SandboxMode = Mode.AUTO,
     store_limit: StoreLimit = None,
     quota: QuotaText = QUOTA,
+    log_file: LogFile = None,
     verbose: Verbose = False,
     version: Version = False,
 ) -> None:
@@ -152,7 +162,7 @@ def main(  # noqa: PLR0913, PLR0917 - each is an option
     except ValueError as error:
         raise fail(f"--quota: {error}") from None
     try:
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)  # Artists' files are nobody else's business.
+        make_folder(data, mode=0o700)  # Artists' files are nobody else's business.
         disk = shutil.disk_usage(data)
         limits = Limits(
             worker_memory or psutil.virtual_memory().total * 9 // 10,
@@ -161,9 +171,17 @@ def main(  # noqa: PLR0913, PLR0917 - each is an option
             frame_s=frame_time_limit,
         )
         containment = _contained(sandbox, _blenders(blender or []), data)
-        blenders = list(containment.cells)
-        store_limit = store_limit or disk.total // 5
-        options = Options(address, data, blenders, slots, limits, store_limit, containment, everybodys)
+        options = Options(
+            address,
+            data,
+            list(containment.cells),
+            slots,
+            limits,
+            store_limit or disk.total // 5,
+            containment,
+            everybodys,
+            log_file or data / "logs" / "node.log",
+        )
         run(serve(options, lambda port: _announce(options, port), _show_request))
     except (ServerError, OSError) as error:
         raise fail(str(error)) from error

@@ -158,9 +158,10 @@ class _Progress:
         if self._warning and line["blender"]:  # The node has taken it.
             self._print(self._warning, style="yellow")
             self._warning = ""
-        for notice in set(line["notices"]) - self._said:
+        held_up = {line["text"]} if line["state"] == "queued" and line["text"] else set()
+        for notice in (held_up | set(line["notices"])) - self._said:
             self._print(notice, style="yellow")
-        self._said.update(line["notices"])
+        self._said.update(line["notices"], held_up)
         self._progress.update(self._bar, **_bar(line))
         if line["missing"]:
             self._miss(line["missing"])
@@ -184,5 +185,6 @@ def _bar(line: dict[str, Any]) -> dict[str, Any]:
         return {"description": "Sending", "completed": fraction, "note": f"{line['rate'] / 1e6:.0f} MB/s"}
     eta = "" if line["eta_s"] is None else f"  {short_time(line['eta_s'])} left"
     frame = "" if line["frame"] is None else f"frame {line['frame']}, "
-    note = f"{frame}{line['done']} of {line['total']} done{eta}" if line["state"] != "waiting" else line["text"]
+    waits = line["state"] in ("waiting", "queued") and line["text"]
+    note = waits or f"{frame}{line['done']} of {line['total']} done{eta}"
     return {"description": line["state"].capitalize(), "completed": line["fraction"], "note": note}

@@ -7,7 +7,7 @@ from pathlib import Path
 from addon.protocol.address import Address
 
 from ..blenders import WHEEL, survey_blenders, wheel_version
-from . import blender, machine, sandbox
+from . import blender, disk, machine, records, sandbox
 from .finding import Finding, State
 
 __all__ = ["Finding", "State", "examine"]
@@ -27,8 +27,11 @@ def examine(listen: Address, data: Path, extra: Sequence[Path] = ()) -> list[Fin
         machine.display(),
         machine.zstd(),
         *sandbox.sandbox(survey.blenders, data),
-        *machine.data_folder(data),
+        *disk.data_folder(data),
+        *records.database(data),
+        records.clock(data),
         machine.listening(listen),
         machine.port(listen),
+        machine.firewall(listen),
     ]
     return [finding for finding in findings if finding]

@@ -1,29 +1,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The machine around Blender: graphics card, libraries, disk and network."""
+"""The machine around Blender: graphics card, libraries and network."""
 
+import contextlib
 import ctypes.util
 import errno
+import itertools
 import os
 import platform
-import shutil
 import socket
 import subprocess
-import tempfile
 from pathlib import Path
 
 import psutil
 
 from addon.protocol import zstd as zstd_modules
 from addon.protocol.address import Address
+from addon.protocol.pairing import PORT_OFFSET
 
 from ..serve import is_loopback
 from .finding import Finding, State
-
-FREE_NEEDED = 1 << 30
-"""Bytes below which a single scene with its textures may not fit."""
-
-FREE_WANTED = 10 << 30
-"""Bytes that hold some jobs with their frames until the artists have fetched them."""
 
 PROBE_TIMEOUT_S = 20.0
 """nvidia-smi wakes every card, PowerShell itself: seconds each."""
@@ -70,27 +65,6 @@ def zstd() -> Finding:
     return Finding("zstd", State.WARNING, text, "Run `pip install backports.zstd`.")
 
 
-def data_folder(folder: Path) -> list[Finding]:
-    """Whether the folder, or the one it will be made in, can be written to, and how much fits."""
-    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
-    remedy = "Choose another folder with --data."
-    try:
-        with tempfile.TemporaryFile(dir=existing):
-            pass
-    except OSError as error:
-        text = f"{existing} cannot be written to ({error.strerror})."
-        return [Finding("Data folder", State.MISSING, text, remedy)]
-    free = shutil.disk_usage(existing).free
-    state = State.MISSING if free < FREE_NEEDED else State.WARNING if free < FREE_WANTED else State.OK
-    text = f"{free / (1 << 30):.1f} GB are free for jobs and frames."
-    return [
-        Finding("Data folder", State.OK, f"{folder} can be written to."),
-        Finding(
-            "Disk space", state, text, "" if state is State.OK else f"Free some, or: {remedy[0].lower()}{remedy[1:]}"
-        ),
-    ]
-
-
 def listening(address: Address) -> Finding:
     """Who will reach the node."""
     if is_loopback(address.host):
@@ -109,6 +83,33 @@ def port(address: Address) -> Finding:
     return Finding("Port", State.OK, f"Port {address.port} is free." if address.port else "Any free port will do.")
 
 
+def firewall(address: Address, system: str = platform.system(), etc: Path = Path("/etc")) -> Finding | None:
+    """Whether a firewall of this machine may keep artists out; its rules only root may read."""
+    if is_loopback(address.host):
+        return None
+    ports = f"{address.port}%s{address.port + PORT_OFFSET}" if address.port else "PORT%sPORT"
+    ways = {
+        "Windows": f"New-NetFirewallRule -DisplayName 'Relay Render' -Direction Inbound -LocalPort {ports % '-'} "
+        "-Protocol TCP -Action Allow` in a PowerShell of the administrator",
+        "ufw": f"sudo ufw allow {ports % ':'}/tcp`",
+        "firewalld": f"sudo firewall-cmd --permanent --add-port={ports % '-'}/tcp && sudo firewall-cmd --reload`",
+    }
+    name = system if system == "Windows" else _linux_firewall(etc) if system == "Linux" else ""
+    if name not in ways:
+        return Finding("Firewall", State.OK, "No firewall of this machine was found; the network may have one.")
+    text = f"The firewall ({name}) may keep artists out."
+    return Finding("Firewall", State.WARNING, text, f"Unless you have allowed it already, run `{ways[name]}.")
+
+
+def _linux_firewall(etc: Path) -> str:
+    try:
+        if "ENABLED=yes" in (etc / "ufw/ufw.conf").read_text("utf-8"):
+            return "ufw"
+    except OSError:
+        pass
+    return "firewalld" if (etc / "systemd/system/multi-user.target.wants/firewalld.service").exists() else ""
+
+
 def _try_to_listen(address: Address) -> None:
     family, kind, protocol, _, where = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0]
     with socket.socket(family, kind, protocol) as server:
@@ -120,9 +121,11 @@ def _try_to_listen(address: Address) -> None:
 
 def _port_problem(address: Address, error: OSError) -> Finding:
     if error.errno == errno.EADDRINUSE:
-        text = f"Port {address.port} is in use{_listener(address.port)}."
+        listener = _listener(address.port)
+        if listener is not None and _is_node(listener):
+            return Finding("Port", State.OK, f"A node listens on port {address.port} (process {listener.pid}).")
         remedy = "If that is another node of yours, all is well; else choose a port: --listen HOST:PORT."
-        return Finding("Port", State.WARNING, text, remedy)
+        return Finding("Port", State.WARNING, f"Port {address.port} is in use{_by(listener)}.", remedy)
     if error.errno == errno.EACCES:
         text = f"Port {address.port} is not for ordinary programs."
         return Finding("Port", State.MISSING, text, "Choose a port from 1024 on: --listen HOST:PORT.")
@@ -130,15 +133,28 @@ def _port_problem(address: Address, error: OSError) -> Finding:
     return Finding("Port", State.MISSING, text, "Give one of its own addresses: --listen HOST:PORT.")
 
 
-def _listener(number: int) -> str:
-    """By which program, as the end of a sentence; nothing where the system does not tell."""
-    try:
+def _listener(number: int) -> psutil.Process | None:
+    """The program that listens on a port, where the system tells."""
+    with contextlib.suppress(psutil.Error):  # macOS tells root only; or the process has just ended.
         for connection in psutil.net_connections("tcp"):
             listens = connection.status == psutil.CONN_LISTEN and connection.laddr
             if listens and listens.port == number and connection.pid:
-                return f" by {psutil.Process(connection.pid).name()} (process {connection.pid})"
-    except psutil.Error:  # macOS tells root only; or the process has just ended
-        pass
+                return psutil.Process(connection.pid)
+    return None
+
+
+def _is_node(process: psutil.Process) -> bool:
+    """Whether it was started as `python -m server`."""
+    with contextlib.suppress(psutil.Error):
+        return ("-m", "server") in itertools.pairwise(process.cmdline())
+    return False
+
+
+def _by(process: psutil.Process | None) -> str:
+    """Which program that is, as the end of a sentence."""
+    with contextlib.suppress(psutil.Error):
+        if process is not None:
+            return f" by {process.name()} (process {process.pid})"
     return ""
 
 

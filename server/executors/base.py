@@ -99,6 +99,8 @@ class TaskFailed:
     reason: str
     fatal: bool
     """Every other frame of the job would fail in the same way."""
+    disk_full: bool = False
+    """There was no room for what it wrote, and there may be later."""
 
 
 @dataclass(frozen=True, slots=True)

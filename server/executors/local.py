@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import time
 from collections.abc import Callable, Sequence
 
 import psutil
@@ -29,7 +30,7 @@ from .base import (
 from .family import look_at
 from .spares import LOW_MEMORY, Kind, Spares
 from .takeover import NotTaken
-from .watch import COST_LOOK_S, LOOK_S, Limits, Look, too_costly
+from .watch import COST_LOOK_S, LOOK_S, SLEPT_S, Limits, Look, too_costly
 from .worker import Gpu, Worker
 from .worker_process import Line
 from .workplace import Workshop
@@ -203,11 +204,16 @@ class LocalExecutor(Executor):
 
     async def _watch_costs(self) -> None:
         """See more often whether a frame takes too long, or too much of the disk."""
+        looked = time.monotonic()
         while True:
             await asyncio.sleep(COST_LOOK_S)
+            late = time.monotonic() - looked - COST_LOOK_S
+            looked += late + COST_LOOK_S
             for slot in self._slots:
                 if (worker := slot.worker) is None or not slot.busy:
                     continue
+                if late > SLEPT_S:
+                    worker.slept(late)
                 written = await asyncio.to_thread(worker.bytes_written)
                 if worker is slot.worker and (reason := too_costly(worker.frame_s, written, self._limits)):
                     worker.put_down(reason, is_final=True)
@@ -372,7 +378,7 @@ class _Slot:
         self._listener(worker.finished(), AttemptClosed())
 
     def _on_failed(self, _: Worker, line: Line) -> None:
-        self._finish(TaskFailed(str(line["reason"]), bool(line.get("fatal"))))
+        self._finish(TaskFailed(str(line["reason"]), bool(line.get("fatal")), bool(line.get("disk_full"))))
 
     def _on_whole(self, _: Worker, line: Line) -> None:
         self._finish(NotSplit(str(line["reason"])))

@@ -9,6 +9,9 @@ LOOK_S = 5.0
 COST_LOOK_S = 1.0
 """Between two looks at what a frame has cost so far: a disk takes some GB in that time, at most."""
 
+SLEPT_S = 10.0
+"""A look that comes so much too late was not missed: the machine slept, and no Blender computed."""
+
 SILENT_LOOKS = 6
 """A Blender that says nothing and computes nothing for so many looks, half a minute, hangs. One that opens a large file
 says nothing either, for minutes, but computes, or waits for a disk for less than this.

@@ -87,6 +87,11 @@ class Worker:
         """Seconds since it was told to render the frame that it is at; 0: it is at none."""
         return 0.0 if self._frame_began is None else time.monotonic() - self._frame_began
 
+    def slept(self, seconds: float) -> None:
+        """The machine has; on Windows the clock went on."""
+        if self._frame_began is not None:
+            self._frame_began += seconds
+
     def open(self, assignment: Assignment) -> None:
         """Begin to open the file of an assignment; the event is "opened" or "failed"."""
         assert self.owner in (None, assignment.owner), "another artist's Blender"

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 
+from addon.durable import sync, sync_folder
 from addon.protocol.manifest import Manifest
 from addon.protocol.recipe import Recipe
 
@@ -116,8 +117,8 @@ class Checker:
                 return False
             if found.complete(recipe):
                 copying.protect(path)
-                copying.sync(path)  # It may have got its name a moment before a kill.
-                copying.sync_folder(self._folders.files)
+                sync(path)  # It may have got its name a moment before a kill.
+                sync_folder(self._folders.files)
                 self._index.add_all([NewFile(name, State.COMPLETE, found.stamp, recipe, found.good)])
                 return True
             log.warning("%s is damaged: %d of its %d chunks are good", name, len(found.good), len(recipe))

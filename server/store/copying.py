@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from io import FileIO
 from pathlib import Path
 
+from addon.durable import sync
 from addon.protocol.recipe import Extent
 
 from .plan import Move
@@ -192,32 +193,12 @@ def can_clone(folder: Path) -> bool:
         target.unlink(missing_ok=True)
 
 
-def sync(path: Path) -> None:
-    """Wait until a file's bytes are on disk."""
-    # Windows' FlushFileBuffers wants a handle that may write, and a file that is read-only gives none.
-    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def sync_all(paths: Sequence[Path]) -> None:
     """Wait until the bytes of all these files are on disk."""
     if len(paths) >= _MANY:
         _write_out(paths[0].parent)
     for path in paths:
         sync(path)
-
-
-def sync_folder(folder: Path) -> None:
-    """Wait until the names in a folder are on disk. Windows cannot open folders; NTFS keeps a journal of names."""
-    if os.name != "nt":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def protect(path: Path) -> None:

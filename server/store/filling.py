@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from io import FileIO
 from typing import NamedTuple
 
+from addon.durable import sync, sync_folder
 from addon.protocol.digest import chunk_digest
 from addon.protocol.recipe import Recipe
 
@@ -120,8 +121,8 @@ class Filler:
         except OSError:
             return False
         # Before the first byte changes: after a power cut no changed file may have its old name, which is believed.
-        copying.sync(part.path)
-        copying.sync_folder(self._folders.incoming)
+        sync(part.path)
+        sync_folder(self._folders.incoming)
         self._index.forget_file(row.name)
         return True
 

@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from addon.durable import make_folder, sync, sync_folder
 from addon.protocol.digest import new_digest
 from addon.protocol.errors import RemoteProtocolError
 from addon.protocol.manifest import Manifest
@@ -35,7 +36,7 @@ class Folders:
         self.manifests = root / "manifests"
         self.index = root / "index.sqlite3"
         for folder in (self.files, self.incoming, self.manifests):
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
         for path in self.incoming.glob("*.new"):
             path.unlink(missing_ok=True)
 
@@ -102,8 +103,8 @@ class Folders:
 
     def sync_manifest(self, digest: str) -> None:
         """Wait until a manifest is on disk for good."""
-        copying.sync(self.manifests / digest)
-        copying.sync_folder(self.manifests)
+        sync(self.manifests / digest)
+        sync_folder(self.manifests)
 
     def drop_manifest(self, digest: str) -> None:
         """Delete a manifest."""

@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 from addon.protocol.errors import RemoteProtocolError
 from addon.protocol.recipe import Recipe
 
+from .. import databases
 from .copying import Stamp
 from .plan import Pair
 
@@ -165,12 +166,10 @@ class Index:
         self._recipes: OrderedDict[int, Recipe] = OrderedDict()
         try:
             self._db = self._open()
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, databases.MigrationFailed) as error:
             if isinstance(error, sqlite3.OperationalError):
                 raise _as_os_error(error) from error
-            log.warning("the index of the store is damaged and will be made anew: %s", error)
-            for suffix in ("", "-wal", "-shm"):
-                Path(f"{path}{suffix}").unlink(missing_ok=True)
+            self._begin_anew(str(error))
             self._db = self._open()
 
     def close(self) -> None:
@@ -388,13 +387,26 @@ class Index:
 
     # Inside
 
+    def _begin_anew(self, why: str) -> None:
+        """Keep the database aside, only the last one: nothing in it is lost, and it may be large."""
+        for older in databases.kept_aside(self._path):
+            for suffix in ("", "-wal"):
+                Path(f"{older}{suffix}").unlink(missing_ok=True)
+        aside = databases.keep_aside(self._path)
+        databases.remove_log(self._path)
+        self._path.unlink(missing_ok=True)
+        log.warning(
+            "The index of the artists' files is damaged (%s) and is made anew from the files; it is kept as %s.",
+            why, aside,
+        )  # fmt: skip
+
     def _open(self) -> sqlite3.Connection:
         db = sqlite3.connect(self._path, isolation_level=None, timeout=5, check_same_thread=False)
         try:
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=NORMAL")
             db.execute("PRAGMA foreign_keys=ON")
-            _migrate(db)
+            _migrate(db, self._path)
         except BaseException:
             db.close()
             raise
@@ -419,13 +431,11 @@ class _Orphan(NamedTuple):
     file: int
 
 
-def _migrate(db: sqlite3.Connection) -> None:
+def _migrate(db: sqlite3.Connection, path: Path) -> None:
     """Bring the tables up to date. Raises DatabaseError for a database that is damaged, or newer than this program."""
-    version = int(db.execute("PRAGMA user_version").fetchone()[0])
-    if version > len(MIGRATIONS) or db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+    if databases.version_of(db) > len(MIGRATIONS) or not databases.is_sound(db):
         raise sqlite3.DatabaseError("it is not as this program has written it")  # The check: 0.2 s a million chunks.
-    for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
-        db.executescript(f"BEGIN; {script} PRAGMA user_version={number}; COMMIT;")
+    databases.migrate(db, path, MIGRATIONS)
 
 
 def _manifest_row(row: tuple[Any, ...]) -> ManifestRow:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from addon.durable import sync_folder
 from addon.protocol import codecs
 from addon.protocol.digest import Buffer, chunk_digest
 from addon.protocol.errors import LocalProtocolError, RemoteProtocolError
@@ -240,7 +241,7 @@ class Receipt:
         with self._tools.claims.working(by_name):
             here = self._tools.checker.noted(part.digest for part in parts)  # Another artist may have sent the same.
             rows = [self._rename(part, name) for name, part in by_name.items() if part.digest not in here]
-            copying.sync_folder(folders.files)
+            sync_folder(folders.files)
             self._tools.index.add_all(rows, gone=[part.name for part in parts])
         for part in parts:
             part.path.unlink(missing_ok=True)

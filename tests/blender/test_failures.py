@@ -88,6 +88,7 @@ def test_no_camera(worker: Any, scenes: Path, tmp_path: Path) -> None:
         "event": "failed",
         "frame": 1,
         "fatal": True,
+        "disk_full": False,
         "reason": 'The scene "Scene" has no camera: add one, make it active, and save again.',
     }
 
@@ -139,7 +140,7 @@ def test_full_disk(small_disk: Path, start_worker: Callable[[], Any], scenes: Pa
     # WHEN it is rendered
     *_, failed = worker.render(1, small_disk / "1")
     # THEN the sentence says so, and with room it would go on
-    assert (failed["event"], failed["fatal"]) == ("failed", True)
+    assert (failed["event"], failed["disk_full"]) == ("failed", True)
     assert "disk is full" in failed["reason"]
     assert worker.render(1, tmp_path / "1")[-1]["event"] == "preview"
 

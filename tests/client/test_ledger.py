@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from addon.client import locks
 from addon.client.ledger import Entry, Ledger, Order, Trigger
+from addon.client.locks import FileLock
 
 ROOT = Path(__file__).parents[2]
 
@@ -66,6 +68,42 @@ def test_removing_an_entry_leaves_nothing(tmp_path: Path) -> None:
     ledger.save(Entry(order(), created=0.0))
     ledger.remove(order().job)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_entry_that_another_process_has_just_removed_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # GIVEN an entry of a process that ends a job while another one starts
+    first, second = Ledger(tmp_path), Ledger(tmp_path)
+    first.save(Entry(order(), created=0.0))
+    hold = second._hold
+
+    def late(job: str) -> bool:
+        first.remove(job)
+        return hold(job)
+
+    # WHEN the second has seen it, and the first removes it THEN it is gone for both
+    monkeypatch.setattr(second, "_hold", late)
+    assert list(second.adopt()) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_on_a_file_that_was_removed_meanwhile_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # GIVEN somebody who gives a lock back when another one has just opened its file
+    first, path, lock = FileLock(tmp_path / "lock"), tmp_path / "lock", locks._lock
+    assert first.acquire()
+
+    def late(descriptor: int) -> None:
+        first.remove()
+        lock(descriptor)
+
+    monkeypatch.setattr(locks, "_lock", late)
+    assert not FileLock(path).acquire()
+    # THEN a third, who makes the file anew, is the only one to have it
+    monkeypatch.undo()
+    third = FileLock(path)
+    assert third.acquire() and not FileLock(path).acquire()
+    third.release()
 
 
 def test_only_saves_that_keep_nothing_supersede() -> None:

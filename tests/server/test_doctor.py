@@ -9,6 +9,7 @@ import tomllib
 from collections import namedtuple
 from pathlib import Path
 
+import psutil
 import pytest
 
 from addon.protocol import zstd
@@ -17,7 +18,10 @@ from server.blender_places import Machine
 from server.blenders import WHEEL, Blender, BrokenBlender, Survey, survey_blenders
 from server.doctor import Finding, State, examine
 from server.doctor import blender as blender_checks
+from server.doctor import disk as disk_checks
 from server.doctor import machine as machine_checks
+from server.doctor import records as record_checks
+from server.job_store import DATABASE, JobStore
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="looks at Linux's own loader and buses")
 
@@ -31,7 +35,8 @@ def test_the_whole_examination_tells_of_every_part(tmp_path: Path) -> None:
     findings = examine(Address("127.0.0.1", 0), tmp_path / "not made yet")
 
     # THEN each part is spoken of, in one sentence, and what is not well has a remedy
-    expected = {"bpy wheel", "GPU", "Sandbox", "zstd", "Data folder", "Disk space", "Address", "Port"}
+    expected = {"bpy wheel", "GPU", "Sandbox", "zstd", "Data folder", "Disk space", "Disk speed", "Address", "Port"}
+    expected |= {"Database", "Clock"}
     assert expected <= by_name(findings).keys()  # "Blender" stands there for each installed one, or for none at all.
     for finding in findings:
         assert finding.text.endswith("."), finding
@@ -220,7 +225,7 @@ def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
         pytest.skip("no folder here that is read-only for everyone")
 
     # WHEN it is looked at THEN the reason and the remedy are told
-    (finding,) = machine_checks.data_folder(read_only / "relay-render" / "node")
+    (finding,) = disk_checks.data_folder(read_only / "relay-render" / "node")
     assert finding.state is State.MISSING
     assert finding.text.startswith("/proc cannot be written to (")
     assert "--data" in finding.remedy
@@ -230,7 +235,7 @@ def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
 def test_tells_how_much_fits(free_gb: float, state: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "free")  # noqa: PYI024 - shutil's own is private
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(int(free_gb * (1 << 30))))
-    finding = by_name(machine_checks.data_folder(tmp_path / "later"))["Disk space"]
+    finding = by_name(disk_checks.data_folder(tmp_path / "later"))["Disk space"]
     assert finding.state is state
     assert finding.text == f"{free_gb:.1f} GB are free for jobs and frames."
     assert list(tmp_path.iterdir()) == []
@@ -262,6 +267,71 @@ def test_a_port_in_use_and_by_whom() -> None:
     # WHEN it no longer listens THEN the port is free, and stays so for whoever asks next
     for _ in range(2):
         assert machine_checks.port(Address("127.0.0.1", number)) == Finding("Port", State.OK, f"Port {number} is free.")
+
+
+def test_a_port_on_which_a_node_listens_is_no_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setattr(psutil.Process, "cmdline", lambda _: ["/usr/bin/python3", "-m", "server", "--verbose"])
+        finding = machine_checks.port(Address("127.0.0.1", taken.getsockname()[1]))
+    if sys.platform == "linux":  # Elsewhere it may be that only root is told who listens.
+        assert finding.state is State.OK
+        assert f"(process {os.getpid()})" in finding.text
+
+
+def test_tells_how_to_open_a_firewall(tmp_path: Path) -> None:
+    outside = Address("0.0.0.0", 7460)
+    assert machine_checks.firewall(Address("127.0.0.1", 7460), "Linux", tmp_path) is None
+    found = machine_checks.firewall(outside, "Linux", tmp_path)
+    assert found is not None and found.state is State.OK
+    (tmp_path / "ufw").mkdir()
+    (tmp_path / "ufw/ufw.conf").write_text("ENABLED=yes\nLOGLEVEL=low\n")
+    found = machine_checks.firewall(outside, "Linux", tmp_path)
+    assert found is not None and "sudo ufw allow 7460:7461/tcp" in found.remedy
+    found = machine_checks.firewall(outside, "Windows", tmp_path)
+    assert found is not None and "New-NetFirewallRule" in found.remedy
+
+
+# What a node has written
+
+
+def test_tells_how_quick_the_disk_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = disk_checks.measure(tmp_path)
+    assert measured.mb_s > 0 and measured.flush_ms > 0
+    assert list(tmp_path.iterdir()) == []
+    speeds = {disk_checks.Speed(300, 1): State.OK, disk_checks.Speed(5, 1): State.WARNING}
+    for speed, state in (speeds | {disk_checks.Speed(300, 400): State.WARNING}).items():
+        monkeypatch.setattr(disk_checks, "measure", lambda _, speed=speed: speed)
+        assert disk_checks.speed(tmp_path).state is state
+
+
+def test_looks_whether_the_list_of_jobs_is_sound(tmp_path: Path) -> None:
+    # GIVEN a list of jobs: none yet, in use by a node, at rest
+    path = tmp_path / DATABASE
+    assert [finding.text for finding in record_checks.database(tmp_path)] == ["There is no list of jobs yet."]
+    store = JobStore(path)
+    (finding,) = record_checks.database(tmp_path)
+    assert finding.state is State.OK and "a node that runs now" in finding.text.lower()
+    store.close()
+    before = sorted(tmp_path.iterdir())
+    assert [finding.text for finding in record_checks.database(tmp_path)] == ["The list of jobs is sound."]
+    assert sorted(tmp_path.iterdir()) == before
+    # WHEN it is damaged THEN that is told, and after the node's start where it is kept
+    for harm in (b"noise" * 1000, path.read_bytes()[:4096] + b"noise" * 1000):
+        path.write_bytes(harm)
+        (finding,) = record_checks.database(tmp_path)
+        assert (finding.state, finding.text) == (State.WARNING, "The list of jobs is damaged.")
+    JobStore(path).close()
+    sound, kept = record_checks.database(tmp_path)
+    assert sound.state is State.OK
+    assert kept.state is State.WARNING and f"{DATABASE}.damaged-" in kept.text
+
+
+def test_a_clock_that_is_behind_its_own_past(tmp_path: Path) -> None:
+    (tmp_path / DATABASE).touch()
+    assert record_checks.clock(tmp_path).state is State.OK
+    finding = record_checks.clock(tmp_path, now=1e9)
+    assert finding.state is State.WARNING
+    assert finding.text.startswith("The clock says 2001-09-")
 
 
 def test_an_address_of_another_machine() -> None:

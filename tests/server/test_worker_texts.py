@@ -112,7 +112,7 @@ def test_why_a_file_does_not_open(error: str, reason: str) -> None:
         ),
         (
             "Error: Render error (No space left on device) cannot save: '/a/0/f_0001.png'\n",
-            "The render node's disk is full: make room there, then retry the failed frames.",
+            "The render node's disk is full.",
             True,
         ),
         ("Error: Out of memory\n", "Blender could not render this: Out of memory.", False),

@@ -100,6 +100,13 @@ class NodeProcess:
         assert match is not None
         return match
 
+    def until_logged(self, text: str) -> None:
+        """Wait for words in its log, which nobody tells of."""
+        deadline = time.monotonic() + PATIENCE_S
+        while text not in self.log.read_text():
+            assert time.monotonic() < deadline, self.log.read_text()[-2000:]
+            time.sleep(0.05)
+
     def _hear(self, pipe: IO[str]) -> None:
         """Read to its end, so that it never waits."""
         with contextlib.suppress(ValueError):  # Closed under us.

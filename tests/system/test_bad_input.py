@@ -162,7 +162,7 @@ def test_on_a_full_disk_what_no_job_needs_makes_room(
     assert not [line for line in client.seen if "disk is full" in str(line.get("text"))]
 
 
-def test_a_disk_that_fills_while_frames_render_fails_the_job_until_there_is_room(
+def test_a_disk_that_fills_while_frames_render_holds_the_job_up_until_there_is_room(
     any_blender: Blender, start_node: StartNode, start_client: StartClient, scene: Scene, tmp_path: Path,
     small_disk: SmallDisk,
 ) -> None:  # fmt: skip
@@ -176,12 +176,18 @@ def test_a_disk_that_fills_while_frames_render_fails_the_job_until_there_is_room
     with suppress(OSError), (disk / "ballast").open("wb", buffering=0) as ballast:
         while True:
             ballast.write(bytes(4096))
-    # THEN the artist is told so
-    assert "disk is full" in client.until_state(job, "failed")["text"]
-    # AND with room again, Retry goes on with what is missing
+    # THEN no frame fails: the job waits, and the artist reads why
+    waits = "The node's disk is full: it goes on by itself when there is room."
+    told = client.until(lambda line: line["event"] == "job" and line["text"] == waits)
+    assert (told["state"], told["failed"]) == ("queued", 0)
+    # AND a node that is killed and started on the full disk still knows the job
+    node.kill()
+    node.start()
+    client.until(lambda line: line["event"] == "job" and line["text"] == waits)
+    # AND with room it goes on by itself, with what is missing
     (disk / "ballast").unlink()
-    client.send(command="retry", job=job)
-    client.until_state(job, "done")
+    done = client.until_state(job, "done", "failed")
+    assert done["state"] == "done", done["text"]
     check_whole(tmp_path / "out", 12)
 
 

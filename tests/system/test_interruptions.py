@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What happens when a node, a Blender, a client or the link between them ends in the middle."""
 
+import contextlib
 import json
 import shutil
+import sqlite3
+import sys
 from pathlib import Path
 
 import psutil
@@ -40,6 +43,39 @@ def test_the_node_killed_in_an_animation_goes_on_at_the_first_missing_frame(
     assert going_on["frame"] > 3
     client.until_state(job, "done")
     check_frames(tmp_path / "frames")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a Blender that hangs does not see the end of its stdin")
+def test_a_blender_that_hangs_does_not_outlive_a_node_that_was_killed(
+    node: NodeProcess, client: ClientProcess, scene: Scene, tmp_path: Path
+) -> None:
+    # GIVEN a Blender that renders, and hangs
+    client.render(scene(SAMPLES="4096"), tmp_path / "frames", "1-12")
+    client.until(lambda line: line["event"] == "job" and line["sample"] is not None)
+    blenders = node.blenders()
+    for blender in blenders:
+        blender.suspend()
+    # WHEN the node is killed, THEN Blender ends
+    node.kill()
+    gone, alive = psutil.wait_procs(blenders, timeout=20)
+    assert gone and not alive
+
+
+def test_a_node_that_is_told_to_end_finishes_the_frame_that_it_renders(
+    node: NodeProcess, client: ClientProcess, scene: Scene, tmp_path: Path
+) -> None:
+    # GIVEN a frame that is just being rendered
+    client.render(scene(SAMPLES="1024"), tmp_path / "frames", "1-12")
+    told = client.until(lambda line: line["event"] == "job" and line["sample"] is not None)
+    # WHEN the node is told to end
+    assert node.process is not None
+    node.process.terminate()
+    assert node.process.wait(20) == 0
+    # THEN it has finished this frame and begun no other, and the next start has nothing to put right
+    with contextlib.closing(sqlite3.connect(node.data / "node.sqlite3")) as database:
+        states = dict(database.execute("SELECT frame, state FROM tasks").fetchall())
+    assert states[told["frame"]] == "done"
+    assert set(states.values()) == {"done", "pending"}
 
 
 @pytest.mark.parametrize("number", [15, 2])
@@ -326,3 +362,74 @@ def test_a_cancelled_job_that_its_node_has_lost_can_be_cleared(
     node.lose_jobs()
     node.start()
     client.until(lambda line: line == {"event": "forgotten", "job": job})
+
+
+@pytest.mark.parametrize("asleep", ["node", "artist"])
+def test_a_machine_that_slept_goes_on_and_renders_no_frame_twice(
+    node: NodeProcess, client: ClientProcess, scene: Scene, tmp_path: Path, asleep: str
+) -> None:
+    # GIVEN an animation that is being rendered
+    job = client.render(scene(SAMPLES="256"), tmp_path / "frames", "1-12")
+    client.until(lambda line: line["event"] == "delivered")
+    # WHEN all processes of one machine stand still until the other side takes it for gone
+    assert node.process is not None
+    machine = psutil.Process(node.process.pid if asleep == "node" else client.process.pid)
+    family = [machine, *machine.children(recursive=True)]
+    for process in family:
+        process.suspend()
+    if asleep == "node":
+        client.until_lost()
+    else:
+        node.until_logged(": silent")
+    for process in family:
+        process.resume()
+    # THEN they find each other again, and all frames come
+    client.until_state(job, "done")
+    check_frames(tmp_path / "frames")
+    # AND none was begun twice, or failed
+    begun = [line["frame"] for line in client.seen if line["event"] == "job" and line["frame"] is not None]
+    assert begun == sorted(begun)
+    node.close()
+    with contextlib.closing(sqlite3.connect(node.data / "node.sqlite3")) as database:
+        assert database.execute("SELECT SUM(attempts) FROM tasks").fetchone() == (0,)
+
+
+def test_two_blenders_with_one_file_lose_and_double_no_frame(
+    node: NodeProcess, client: ClientProcess, start_client: StartClient, scene: Scene, tmp_path: Path
+) -> None:
+    # GIVEN two Blenders of one account that have the same file open
+    blend = scene()
+    other = start_client(node.address)
+    other.until_connected()
+    # WHEN both render parts of it at once
+    first = client.render(blend, tmp_path / "frames", "1-8")
+    second = other.render(blend, tmp_path / "frames", "5-12")
+    client.until_state(first, "done")
+    other.until_state(second, "done")
+    # THEN each gets its own frames, each once, and hears nothing of the other's
+    for side, job in ((client, first), (other, second)):
+        delivered = [line for line in side.seen if line["event"] == "delivered"]
+        assert {line["job"] for line in delivered} == {job}
+        assert len(delivered) == 8 == len({line["path"] for line in delivered})
+    check_frames(tmp_path / "frames")
+
+
+def test_of_two_blenders_that_save_one_file_the_newer_save_is_rendered(
+    node: NodeProcess, client: ClientProcess, start_client: StartClient, scene: Scene, tmp_path: Path
+) -> None:
+    # GIVEN a save that is being rendered for one of them
+    other = start_client(node.address)
+    other.until_connected()
+    blend = tmp_path / "shot.blend"
+    shutil.copy(scene(SAMPLES="4096"), blend)
+    older = client.render(blend, tmp_path / "frames", "1-12", trigger="save")
+    client.until(lambda line: line["event"] == "delivered")
+    # WHEN the other one saves over it
+    shutil.copy(scene(), tmp_path / "new.blend")
+    (tmp_path / "new.blend").replace(blend)
+    newer = other.render(blend, tmp_path / "frames", "1-12", trigger="save")
+    # THEN the older save's job gives way, and each frame is the newer one's
+    client.until_state(older, "superseded")
+    other.until_state(newer, "done")
+    assert sum(line["event"] == "delivered" for line in other.seen) == 12
+    check_frames(tmp_path / "frames")

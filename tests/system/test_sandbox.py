@@ -7,14 +7,16 @@ Each test does the same without the sandbox first, where it must succeed: else i
 import json
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from server.blenders import Blender
-from server.executors import local
+from server.executors import local, worker
 from server.executors.base import AttemptClosed, Progressed, TaskFailed, Written
 from server.executors.local import LocalExecutor
 from server.executors.watch import Limits
@@ -302,6 +304,32 @@ def test_a_frame_that_costs_too_much_fails_with_a_sentence(
         assert sentence in failed.reason
         assert not failed.fatal
         await listener.until(task, AttemptClosed)
+        await executor.close()
+
+    run(use())
+
+
+def test_a_frame_is_not_charged_for_the_time_that_the_machine_slept(
+    any_blender: Blender, scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "COST_LOOK_S", 0.05)
+    slept_s = 0.0
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + slept_s)
+    for module in (local, worker):
+        monkeypatch.setattr(module, "time", clock)
+
+    async def use() -> None:
+        nonlocal slept_s
+        # GIVEN a Blender in the middle of a frame that may take minutes
+        listener = Listener()
+        executor = LocalExecutor(1, Limits(PLENTY, spares=0, frame_s=600), Workshop(tmp_path / "workers"), listener)
+        await executor.start(any_blender)
+        executor.run(0, task := assignment(tmp_path, any_blender, scene(SAMPLES="4096")))
+        await listener.until(task, Progressed)
+        # WHEN the machine sleeps for eight hours, and its clock counts them, as that of Windows does
+        slept_s = 8 * 3600.0
+        # THEN the frame is rendered to its end
+        await listener.until(task, Written)
         await executor.close()
 
     run(use())

@@ -7,10 +7,12 @@ import re
 class Failure(Exception):
     """A command could not be carried out; the text is for the artist."""
 
-    def __init__(self, reason: str, fatal: bool = False) -> None:
+    def __init__(self, reason: str, fatal: bool = False, disk_full: bool = False) -> None:
         super().__init__(reason)
         self.fatal = fatal
         """Every frame of this file would fail in the same way."""
+        self.disk_full = disk_full
+        """There was no room for what was rendered: the node tries again when there is."""
 
 
 class RenderWhole(Exception):
@@ -46,7 +48,7 @@ def rendering_failure(error: str, scene: str) -> Failure:
 
 def disk_full() -> Failure:
     """The node ran out of space for what it renders."""
-    return Failure("The render node's disk is full: make room there, then retry the failed frames.", fatal=True)
+    return Failure("The render node's disk is full.", fatal=True, disk_full=True)
 
 
 def _words(error: str) -> str:

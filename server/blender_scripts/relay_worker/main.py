@@ -5,10 +5,12 @@ import os
 import sys
 
 from .lines import Lines
+from .parent import end_with_parent
 
 
 def main() -> None:
     """Serve the parent; does not return."""
+    end_with_parent()
     lines = Lines()
     from .session import Session  # noqa: PLC0415 - imports bpy, which as a wheel prints: stdout must be taken before
 

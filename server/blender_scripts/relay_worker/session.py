@@ -74,7 +74,9 @@ class Session:
                 case unknown:
                     raise ValueError(f"no such command: {unknown}")
         except Failure as failure:
-            self._lines.emit("failed", frame=self._frame, fatal=failure.fatal, reason=str(failure))
+            self._lines.emit(
+                "failed", frame=self._frame, fatal=failure.fatal, disk_full=failure.disk_full, reason=str(failure)
+            )
         except RenderWhole as reason:
             self._lines.emit("whole", frame=self._frame, reason=str(reason))
         if "folder" in command:  # From here on the parent may do with it as it likes.

@@ -13,13 +13,15 @@ import zmq.asyncio
 from addon.protocol import codec
 from addon.protocol.digest import Buffer
 from addon.protocol.errors import ProtocolError, RemoteProtocolError
-from addon.protocol.limits import HEARTBEAT_S, MAX_MESSAGE_BYTES, SILENCE_S, ZMQ_HEARTBEAT_MS
+from addon.protocol.limits import HEARTBEAT_S, MAX_MESSAGE_BYTES, SILENCE_S
 from addon.protocol.messages import ClientMessage, Grant, Hello, NodeMessage, Refusal, Refused
 from addon.protocol.version import PROTOCOL, VERSION
 
 from .session import Session
+from .sparse_log import Sparse
 
 log = logging.getLogger(__name__)
+log.addFilter(Sparse())
 
 _HIGH_WATER_MARK = 10_000
 """Messages queued for one client before sending fails. Transfers keep to 16 by their credit; this bounds the news."""
@@ -52,8 +54,12 @@ class Endpoint:
         self._socket.setsockopt(zmq.SNDHWM, _HIGH_WATER_MARK)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.IPV6, 1)
-        self._socket.setsockopt(zmq.HEARTBEAT_IVL, ZMQ_HEARTBEAT_MS)
-        self._socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, int(SILENCE_S * 1000))
+        # The system ends dead connections, not ZeroMQ's heartbeats: where one meets a connection that broke while its
+        # queue was full, libzmq 4.3.5 aborts the process (stream_engine_base.cpp: !_io_error). A flood is enough.
+        self._socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
+        self._socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, int(SILENCE_S))
+        self._socket.setsockopt(zmq.TCP_KEEPALIVE_INTVL, int(SILENCE_S))
+        self._socket.setsockopt(zmq.TCP_KEEPALIVE_CNT, 3)
         self._sessions: dict[bytes, Session] = {}
 
     def bind(self, endpoint: str) -> int:
@@ -154,7 +160,8 @@ class Endpoint:
             self._send(routing_id, Refused(Refusal.VERSION, NOT_UNDERSTOOD, protocol=PROTOCOL, version=VERSION))
 
     def _end(self, session: Session, why: str) -> None:
-        if self._sessions.pop(session.routing_id, None) is not None:
+        if self._sessions.get(session.routing_id) is session:  # Else it has ended, and perhaps another took its place.
+            del self._sessions[session.routing_id]
             log.info("%s left: %s", session.name, why)
             session.close()
 

@@ -5,13 +5,17 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from server.blenders import WHEEL
+from server.blenders import WHEEL, Blender
 from tests.conftest import real_blenders
 
 from ..measures import Measure
-from . import chaos
+from . import chaos, explore, fuzz, load
 
 MESSAGES = 1_000_000
+INPUTS_SHARE = 5
+"""For so many messages to a node, one input is tried on the protocol's readers alone."""
+
+NO_BLENDER = "no Blender here, and a node starts with one"
 
 
 @dataclass(frozen=True)
@@ -33,13 +37,34 @@ def run(wishes: Wishes, only: list[str]) -> Iterator[Measure]:
 
 
 def _chaos(wishes: Wishes) -> Iterator[Measure]:
-    """Any Blender will do: the wheel, where it is there, starts quickest."""
-    found = sorted(real_blenders(), key=lambda blender: blender.source != WHEEL)
-    if sys.platform == "win32" or not found:
-        why = "processes cannot be stopped and continued here" if found else "no Blender here"
+    blender = _blender()
+    if sys.platform == "win32" or blender is None:
+        why = "no process can be stopped and let go on here" if blender else NO_BLENDER
         yield from (figure.missing(why) for figure in chaos.FIGURES)
         return
-    yield from chaos.run(found[0], wishes.rounds, wishes.seed, wishes.first)
+    yield from chaos.run(blender, wishes.rounds, wishes.seed, wishes.first)
 
 
-PARTS: dict[str, Callable[[Wishes], Iterator[Measure]]] = {"chaos": _chaos}
+def _fuzz(wishes: Wishes) -> Iterator[Measure]:
+    blender = _blender()
+    if blender is None:
+        yield from (figure.missing(NO_BLENDER) for figure in fuzz.FIGURES)
+    else:
+        yield from fuzz.run(blender, wishes.messages, wishes.seed)
+    yield from explore.run(wishes.messages // INPUTS_SHARE, wishes.seed)
+
+
+def _load(wishes: Wishes) -> Iterator[Measure]:
+    blender = _blender()
+    if blender is None:
+        yield from (figure.missing(NO_BLENDER) for figure in load.FIGURES)
+        return
+    yield from load.run(blender, wishes.seed)
+
+
+def _blender() -> Blender | None:
+    """Any will do: the wheel, where it is there, starts quickest."""
+    return min(real_blenders(), key=lambda blender: blender.source != WHEEL, default=None)
+
+
+PARTS: dict[str, Callable[[Wishes], Iterator[Measure]]] = {"chaos": _chaos, "fuzz": _fuzz, "load": _load}

@@ -10,7 +10,9 @@ from addon.protocol.digest import new_digest
 from addon.protocol.messages import Delivered, Output, Piece, Want
 
 CONTENT = b"a frame"
-OUTPUT = Output("7", "e" * 32, 1, "", "shot_001.png", len(CONTENT), new_digest(CONTENT).hexdigest())
+DIGEST = new_digest()
+DIGEST.update(CONTENT)
+OUTPUT = Output("7", "e" * 32, 1, "", "shot_001.png", len(CONTENT), DIGEST.hexdigest())
 
 
 def test_a_frame_whose_acknowledgement_was_lost_is_acknowledged_again_and_told_of_once(tmp_path: Path) -> None:

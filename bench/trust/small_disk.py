@@ -10,6 +10,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+ROOT = Path(__file__).parents[2]
+
 _HOLD = 'mount -t tmpfs -o size="$2",mode=700 tmpfs "$1" && echo mounted && exec cat'
 _BLOCK_BYTES = 64 << 10
 
@@ -37,7 +39,8 @@ class SmallDisk:
         assert self._holder.stdout is not None
         assert self._holder.stdout.readline() == "mounted\n"
         pid = str(self._holder.pid)
-        self.within = ("nsenter", "--preserve-credentials", "--user", "--mount", "--target", pid)
+        here = f"--wd={ROOT}"  # Else it would be the root folder, and Python would find other programs' modules.
+        self.within = ("nsenter", "--preserve-credentials", "--user", "--mount", here, "--target", pid)
         self.seen = Path(f"/proc/{pid}/root{folder}")
         """The same folder for us, who are outside."""
         self._ballast = self.seen / "ballast"

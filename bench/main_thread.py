@@ -11,6 +11,7 @@ from server.blenders import Blender
 from tests.addon.scripted_client import wait_for
 from tests.e2e.panel import PREFERENCES, show_tab, state
 from tests.e2e.window import BlenderWindow, blender_window, virtual_screen
+from tests.system.harness import introduce
 
 from . import window as bench_window
 from .links import Link, Relay
@@ -57,6 +58,7 @@ def busy_window(blender: Blender, link: Link, blend: Path, folder: Path) -> Iter
     resources = bench_window.installed(blender, folder)
     with fresh_node(blender, folder / "node") as node, Relay(link, node.port) as relay, virtual_screen() as display:
         assert node.process is not None
+        introduce(node.port, relay.port)
         for pid in (relay.pid, node.process.pid):
             _give_way(pid)
         for waiting in node.blenders():  # Those that the node starts from now on inherit it.

@@ -11,10 +11,10 @@ from tests.system.harness import ClientProcess, Line, NodeProcess
 
 
 @contextmanager
-def fresh_node(blender: Blender, folder: Path) -> Iterator[NodeProcess]:
-    """A node with nothing warm; `folder` must be new."""
+def fresh_node(blender: Blender, folder: Path, slots: str = "auto") -> Iterator[NodeProcess]:
+    """A node with nothing warm and what it takes as `--slots`; `folder` must be new."""
     folder.mkdir(parents=True)
-    node = NodeProcess(folder / "node", blender, "--spares=2")  # The tests' nodes keep none.
+    node = NodeProcess(folder / "node", blender, "--spares=2", f"--slots={slots}")  # The tests' nodes keep none.
     try:
         yield node
     finally:
@@ -26,7 +26,7 @@ class Artist:
 
     def __init__(self, client: ClientProcess, blender: Blender) -> None:
         self.client = client
-        self._blender = blender
+        self.blender = blender
 
     def thumbnail(self, blend: Path, folder: Path) -> float:
         """Hand a saved file over; return the seconds until its thumbnail is there. Returns when all of it is done."""
@@ -52,7 +52,7 @@ class Artist:
         seen = (line for line in self.client.seen if _ended(line, job))
         done = next(seen, None) or self.client.until(lambda line: _ended(line, job))
         assert done["state"] == "done", done["text"]
-        assert done["blender"] == self._blender.name, f"rendered by Blender {done['blender']}, not {self._blender.name}"
+        assert done["blender"] == self.blender.name, f"rendered by Blender {done['blender']}, not {self.blender.name}"
 
 
 @contextmanager

@@ -36,6 +36,10 @@ ACCEPTED = Measure("Job of 100,000 frames: handed over to accepted", "s", A_LIMI
 RESIDENT = Measure("Server process with that job, resident", "MB", A_LIMIT, limit=150)
 DRAFT = Measure("Draft of a frame of 960x540, 64 samples", "%", "the frame's time", limit=5)
 
+EVALUATED = Measure("80 frames that are evaluated on one core, on as many slots as gain", "ratio", ANIMATION)
+SLOTS_EVALUATED = Measure("The same", "ratio", "one slot")
+SLOTS_SMALL = Measure("60 frames of 320x180, 16 samples, on as many slots as gain", "ratio", "one slot", limit=1.05)
+
 LONG_SAMPLES = 1_000_000
 WATCH_S = 10.0
 SESSIONS = 200
@@ -78,6 +82,27 @@ def animations(blender: Blender, folder: Path, rounds: int) -> Iterator[Measure]
         heavy = scenes.landscapes(blender, folder / "heavy", rounds, 10)
         yield HEAVY.ratio(rival.times(heavy, 10, folder / "heavy_frames"))
     yield DIFFERENT.measured(compared.count(False), f"of {len(compared)}, compared pixel by pixel")
+
+
+def scaling(blender: Blender, folder: Path, rounds: int) -> Iterator[Measure]:
+    """What a node without GPUs makes of frames that leave cores idle, and of frames that do not."""
+    idle = scenes.evaluated(blender, folder / "evaluated", rounds, 80)
+    small = scenes.animations(blender, folder / "small", rounds, (320, 180), 16, 60)
+    theirs = [plain.render_animation(blender, blend, folder / f"theirs{n}", 80) for n, blend in enumerate(idle)]
+    took: dict[str, list[tuple[float, float]]] = {}
+    for slots in ("1", "auto"):
+        here = folder / slots
+        with fresh_node(blender, here, slots) as node, artist_at(node, blender, here / "artist") as artist:
+            took[slots] = [
+                (
+                    artist.frames(one, here / f"evaluated{n}", "1-80", 80),
+                    artist.frames(other, here / f"small{n}", "1-60", 60),
+                )
+                for n, (one, other) in enumerate(zip(idle, small, strict=True))
+            ]
+    yield EVALUATED.ratio([(ours, plain_s) for (ours, _), plain_s in zip(took["auto"], theirs, strict=True)])
+    for at, figure in enumerate((SLOTS_EVALUATED, SLOTS_SMALL)):
+        yield figure.ratio([(auto[at], one[at]) for auto, one in zip(took["auto"], took["1"], strict=True)])
 
 
 class _Rival:
@@ -170,7 +195,7 @@ def render_long(artist: Artist, node: NodeProcess, blend: Path, folder: Path) ->
     """Have a file rendered that takes for ever; return its job when samples are taken and the next Blender waits."""
     job = artist.client.render(blend, folder, trigger="save")
     artist.client.until(lambda line: line.get("job") == job and bool(line.get("sample")))
-    wait_for_spare(node.address)
+    wait_for_spare(node.address, artist.blender.name)
     return job
 
 
@@ -193,11 +218,12 @@ class Part:
 PARTS = {
     "first": Part((FIRST,), first_picture),
     "animations": Part((TINY, SMALL, HEAVY, DIFFERENT), animations),
+    "scaling": Part((EVALUATED, SLOTS_EVALUATED, SLOTS_SMALL), scaling),
     "takeover": Part((TAKEOVER,), takeover),
     "draft": Part((DRAFT,), draft),
     "server": Part((SERVER, WATCHERS, ACCEPTED, RESIDENT), server, once=True),
     "eta": Part(eta.SIMULATED, eta.simulated, once=True),
-    "eta-rendered": Part((eta.RENDERED,), eta.rendered, once=True),
+    "eta-rendered": Part(eta.RENDERINGS, eta.rendered, once=True),
     "stills": Part((stills.SECONDS, stills.DIFFERENCE), stills.still),
     "window": Part(render_window.FIGURES, render_window.many_frames),
 }

@@ -58,6 +58,14 @@ for number in range(4):
 """
 """Before the cube's own code."""
 
+_EVALUATED = """
+import bpy
+bpy.ops.mesh.primitive_grid_add(x_subdivisions=250, y_subdivisions=250, size=6, location=(0, 0, -1))
+wave = bpy.context.object.modifiers.new("wave", "WAVE")
+bpy.context.object.modifiers.new("decimate", "DECIMATE").ratio = 0.3
+"""
+"""Likewise: a mesh that is another one in each frame, for which Blender uses one core."""
+
 
 def default_cubes(blender: Blender, folder: Path, count: int) -> list[Path]:
     """Blender's own cube, 64x64, one sample; each file a little different, as after another change."""
@@ -86,6 +94,13 @@ def landscapes(blender: Blender, folder: Path, count: int, frames: int) -> list[
     """A million vertices in four meshes, a picture of 2048x2048 on each, and the cube turning before them; 640x360."""
     paths = [folder / f"landscape_{number}.blend" for number in range(count)]
     _make(blender, paths, code=_LANDSCAPE + _DEFAULT_CUBE, SIZE=(640, 360), SAMPLES=8, FRAMES=frames, BULK=0)
+    return paths
+
+
+def evaluated(blender: Blender, folder: Path, count: int, frames: int) -> list[Path]:
+    """The cube turning before a mesh that takes longer to evaluate than to render; 64x64, 1 sample."""
+    paths = [folder / f"evaluated_{number}.blend" for number in range(count)]
+    _make(blender, paths, code=_EVALUATED + _DEFAULT_CUBE, SIZE=(64, 64), SAMPLES=1, FRAMES=frames, BULK=0)
     return paths
 
 

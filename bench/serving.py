@@ -35,12 +35,12 @@ with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
 """
 
 
-def wait_for_spare(address: str) -> None:
-    """Return when a Blender of the node waits, started. Raises TimeoutError."""
+def wait_for_spare(address: str, version: str) -> None:
+    """Return when a Blender of this version waits on the node, started. Raises TimeoutError."""
 
     async def ask() -> None:
         async with asyncio.timeout(SPARE_S), Observer.at(parse_address(address)) as observer:
-            while not _has_spare(observer):
+            while not _has_spare(observer, version):
                 observer.workers = None
                 observer.send(AskWorkers())
                 await observer.until(lambda: observer.workers is not None)
@@ -49,9 +49,9 @@ def wait_for_spare(address: str) -> None:
         runner.run(ask())
 
 
-def _has_spare(observer: Observer) -> bool:
-    found = observer.workers
-    return found is not None and any(worker.state == WorkerState.SPARE for worker in found.workers)
+def _has_spare(observer: Observer, version: str) -> bool:
+    found = observer.workers.workers if observer.workers is not None else ()
+    return any((worker.state, worker.blender) == (WorkerState.SPARE, version) for worker in found)
 
 
 def cpu_share(pid: int, seconds: float) -> float:

@@ -29,7 +29,6 @@ from .studio import EDITS, Size, Studio
 from .transfer_figures import (
     BUILD_MEMORY,
     CLIENT_MEMORY,
-    CURVE_THROUGHPUT,
     GAP_MAX,
     GAP_P999,
     LINK_FIGURES,
@@ -164,7 +163,6 @@ def throughput(blender: Blender, folder: Path, rounds: int, scale: Scale) -> Ite
         columns = (*zip(*times, strict=True), copies)
         speeds = [scale.throughput / 1e6 / statistics.median(column) for column in columns]
         yield THROUGHPUT.ratio(times, "{:.0f} against {:.0f} MB/s; a copy on the disk {:.0f}".format(*speeds))
-    yield CURVE_THROUGHPUT.missing("encryption comes with pairing")
 
 
 def _copying_s(path: Path, copy: Path) -> float:
@@ -248,7 +246,7 @@ class Part:
 PARTS = {
     "links": Part(LINK_FIGURES, links),
     "sessions": Part(SESSION_FIGURES, sessions, each_blender=True),
-    "throughput": Part((THROUGHPUT, CURVE_THROUGHPUT), throughput),
+    "throughput": Part((THROUGHPUT,), throughput),
     "window": Part((GAP_P999, GAP_MAX), window, each_blender=True),
     "memory": Part((CLIENT_MEMORY, NODE_MEMORY), memory, huge=True),
 }

@@ -62,8 +62,7 @@ def compression_cost(edit: str, unit: str) -> Measure:
     return Measure(name, "ratio", "the same uncompressed", limit=COMPRESSED_RATIO)
 
 
-THROUGHPUT = Measure("Upload on unlimited loopback, without CURVE: seconds", "ratio", "scp", limit=SCP_RATIO)
-CURVE_THROUGHPUT = Measure("Upload on unlimited loopback, with CURVE: seconds", "ratio", "scp", limit=SCP_RATIO)
+THROUGHPUT = Measure("Upload on unlimited loopback, encrypted: seconds", "ratio", "scp", limit=SCP_RATIO)
 CLIENT_MEMORY = Measure(
     "Client: memory over rest, file of 5 GB and a thousand textures", "MB", "a limit", limit=MEMORY_MB
 )

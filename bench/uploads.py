@@ -20,7 +20,7 @@ import psutil
 from addon.client.observer import Observer
 from addon.protocol.address import parse_address
 from server.blenders import Blender
-from tests.system.harness import ClientProcess, NodeProcess
+from tests.system.harness import ClientProcess, NodeProcess, introduce
 
 from .links import Link, Relay, Traffic
 
@@ -156,6 +156,8 @@ def sender(blender: Blender, folder: Path, link: Link | None = None) -> Iterator
         node = NodeProcess(folder / "node", blender)
         stack.callback(node.close)
         relay = stack.enter_context(Relay(link, node.port)) if link is not None else None
+        if relay is not None:
+            introduce(node.port, relay.port)
         witness = Witness(node.address)
         stack.callback(witness.close)
         client = ClientProcess(folder / "client")

@@ -212,6 +212,7 @@ class Books:
             same = job.spec.group and (earlier.owner, earlier.spec.group) == (job.owner, job.spec.group)
             if same and earlier is not job and earlier.costs is not None and earlier.costs.known:
                 job.shape = earlier.costs
+                job.scaling.proven = earlier.scaling.slots if earlier.scaling.settled else 1
                 return
 
     # Disk

@@ -9,7 +9,9 @@ from typing import Protocol, cast
 
 import zmq
 import zmq.asyncio
+import zmq.auth.asyncio
 
+from addon.keyring import KeyPair
 from addon.protocol import codec
 from addon.protocol.digest import Buffer
 from addon.protocol.errors import ProtocolError, RemoteProtocolError
@@ -17,6 +19,7 @@ from addon.protocol.limits import HEARTBEAT_S, MAX_MESSAGE_BYTES, SILENCE_S
 from addon.protocol.messages import ClientMessage, Grant, Hello, NodeMessage, Refusal, Refused
 from addon.protocol.version import PROTOCOL, VERSION
 
+from .clients import Clients
 from .session import Session
 from .sparse_log import Sparse
 
@@ -26,6 +29,9 @@ log.addFilter(Sparse())
 _HIGH_WATER_MARK = 10_000
 """Messages queued for one client before sending fails. Transfers keep to 16 by their credit; this bounds the news."""
 
+
+_DOMAIN = "relay-render"
+"""ZeroMQ's word for a door with a list of its own."""
 
 NOT_UNDERSTOOD = (
     f"The node runs Relay Render {VERSION} and does not understand this client: install the same version on both sides."
@@ -43,12 +49,21 @@ class Receiver(Protocol):
 
 
 class Endpoint:
-    """The node's door."""
+    """The node's door: every connection is encrypted, and only keys that are on the list come in."""
 
-    def __init__(self, receiver: Receiver) -> None:
+    def __init__(self, receiver: Receiver, keys: KeyPair, clients: Clients) -> None:
+        """`keys`: the node's own. To be made in a running loop."""
         self._receiver = receiver
+        self._clients = clients
         self._context = zmq.asyncio.Context()
+        # Before the socket is there: without somebody to ask, ZeroMQ would let every key in.
+        self._porter = zmq.auth.asyncio.AsyncioAuthenticator(self._context)
+        self._porter.configure_curve_callback(_DOMAIN, credentials_provider=_Porter(clients))
+        self._porter.start()
         self._socket = self._context.socket(zmq.ROUTER)
+        self._socket.setsockopt(zmq.CURVE_SERVER, 1)
+        self._socket.setsockopt(zmq.CURVE_SECRETKEY, keys.secret)
+        self._socket.setsockopt_string(zmq.ZAP_DOMAIN, _DOMAIN)
         self._socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
         self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
         self._socket.setsockopt(zmq.SNDHWM, _HIGH_WATER_MARK)
@@ -77,12 +92,13 @@ class Endpoint:
         try:
             while True:
                 frames = await self._socket.recv_multipart(copy=False)
-                self._receive(frames[0].bytes, [frame.buffer for frame in frames[1:]])
+                self._receive(frames[0].bytes, _user_id(frames[-1]), [frame.buffer for frame in frames[1:]])
         finally:
             watch.cancel()
             for session in self.sessions():
                 self._end(session, "the node is closing")
             self._socket.close()
+            self._porter.stop()
             self._context.term()
 
     def send(self, session: Session, message: NodeMessage, payload: Buffer | None = None) -> bool:
@@ -98,6 +114,13 @@ class Endpoint:
         for session in sessions:
             if not self._send_frames(session.routing_id, frames):
                 self._end(session, "unreachable")
+
+    def cut_off(self, key: str) -> None:
+        """End all sessions of a key that has been revoked."""
+        for session in self.sessions():
+            if session.key == key:
+                self.send(session, Refused(Refusal.NOT_PAIRED, "This node does not let this account in any more."))
+                self._end(session, "revoked")
 
     def expel(self, session: Session, why: ProtocolError) -> None:
         """End the session of a client that has broken the protocol."""
@@ -117,12 +140,19 @@ class Endpoint:
             return False
         raise error
 
-    def _receive(self, routing_id: bytes, frames: list[Buffer]) -> None:
+    def _receive(self, routing_id: bytes, key: str, frames: list[Buffer]) -> None:
         session = self._sessions.get(routing_id)
+        if key not in self._clients:  # It came in before it was revoked.
+            self._send(routing_id, Refused(Refusal.NOT_PAIRED, "This node does not let this account in any more."))
+            return
+        if session is not None and session.key != key:
+            # Names of connections are the peers' own choice: one that was let in takes the name of another's.
+            log.warning("%s: a message under its name came from another key", session.name)
+            return
         try:
             message, payload = codec.decode_from_client(frames)
             if isinstance(message, Hello):
-                self._hello(routing_id, message)
+                self._hello(routing_id, key, message)
             elif session is None:
                 # The node was restarted, or has given the client up: it starts anew.
                 self._send(routing_id, Refused(Refusal.HELLO_FIRST, "Say hello first."))
@@ -136,7 +166,7 @@ class Endpoint:
             log.exception("a message could not be handled")
             self._drop(routing_id, session, "internal error")
 
-    def _hello(self, routing_id: bytes, hello: Hello) -> None:
+    def _hello(self, routing_id: bytes, key: str, hello: Hello) -> None:
         if hello.protocol != PROTOCOL:
             self._send(routing_id, Refused(Refusal.VERSION, _versions(hello), protocol=PROTOCOL, version=VERSION))
             log.warning("%s speaks protocol %d, this node %d", hello.host, hello.protocol, PROTOCOL)
@@ -144,9 +174,9 @@ class Endpoint:
         if routing_id in self._sessions:
             raise RemoteProtocolError("A second hello on one connection.")
         for older in self.sessions():
-            if older.hello.process == hello.process:
+            if (older.key, older.hello.process) == (key, hello.process):
                 self._end(older, "connected again")
-        session = Session(routing_id, hello, asyncio.get_running_loop().time())
+        session = Session(routing_id, key, hello, asyncio.get_running_loop().time())
         self._sessions[routing_id] = session
         log.info("%s connected", session.name)
         self._receiver.on_hello(session)
@@ -175,6 +205,21 @@ class Endpoint:
                     continue
                 for upload in list(session.uploads.values()):  # Its Pings, and so our Pongs, wait behind what it sends.
                     self.send(session, Grant(upload.manifest, upload.limit))
+
+
+class _Porter:
+    """Asked by ZeroMQ for every new connection, before anything of it is read."""
+
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
+
+    def callback(self, _domain: str, key: bytes) -> bool:
+        return key.decode() in self._clients
+
+
+def _user_id(frame: zmq.Frame) -> str:
+    """The key that a message's connection has proved to have, in Z85."""
+    return str(frame.get("User-Id"))
 
 
 def _versions(hello: Hello) -> str:

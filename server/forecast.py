@@ -2,7 +2,7 @@
 """What frames cost, and what those that are still to come will. Pure.
 
 Frames of a shot cost what their neighbours cost. Between frames that are done the cost is interpolated; behind the last
-one it follows the trend, as far as that is sure and not quite as steep; and where an earlier save of the same file has
+one it follows the trend, as far as that is sure; and where an earlier save of the same file has
 been rendered, its costs are the shape of this one's. Chosen by simulation, which bench/eta.py repeats.
 """
 
@@ -18,13 +18,13 @@ BINS = 64
 TREND_BINS = 3
 """Stretches that must be known before a trend or a step is believed."""
 
-DOUBT = 4.0
+DOUBT = 6.0
 """A slope counts in full when it is far larger than its own error, and half when its square is so many of the error's:
 noise makes slopes too.
 """
 
-DAMPING = 0.75
-"""Part of a trend's slope that is believed in what is to come: many ramps end."""
+RECENT = 0.5
+"""The newest known cost counts e to the power of this times as much as the oldest: many ramps begin gently."""
 
 MOST = 2.0
 """And costs are not believed to rise or fall by more than this factor."""
@@ -159,7 +159,7 @@ class _Line:
         self._last, self._level, self._slope = last, level, slope
 
     def __call__(self, at: int) -> float:
-        cost = self._level + DAMPING * self._slope * (at - self._last)
+        cost = self._level + self._slope * (at - self._last)
         return min(max(cost, self._level / MOST), self._level * MOST)
 
 
@@ -169,27 +169,31 @@ def _trend(at: Sequence[int], costs: Sequence[float]) -> _Line:
     costs = [min(max(cost, middle / EXTREME), middle * EXTREME) for cost in costs]
     start = _behind_step(at, costs)
     at, costs = at[start:], costs[start:]
-    mean = sum(costs) / len(costs)
     if len(at) < TREND_BINS:
-        return _Line(at[-1], mean, 0.0)
-    centre, slope, spread, unexplained = _fit(at, costs)
-    doubt = DOUBT * unexplained / (len(at) - 2)
+        return _Line(at[-1], sum(costs) / len(costs), 0.0)
+    weights = [math.exp(RECENT * (each - at[-1]) / (at[-1] - at[0])) for each in at]
+    centre, mean, slope, spread, unexplained = _fit(at, costs, weights)
+    known = sum(weights) ** 2 / sum(weight**2 for weight in weights)
+    doubt = DOUBT * unexplained / max(1.0, known - 2)
     slope *= slope**2 * spread / (slope**2 * spread + doubt) if slope else 0.0
     level = mean + slope * (at[-1] - centre)
     return _Line(at[-1], max(level, min(costs) / MOST), slope)
 
 
-def _fit(at: Sequence[int], costs: Sequence[float]) -> tuple[float, float, float, float]:
-    """Least squares: the centre of `at`, the slope, and the squares of `at` around the centre and of what is left."""
-    centre, mean = sum(at) / len(at), sum(costs) / len(costs)
-    spread = sum((x - centre) ** 2 for x in at)
-    slope = sum((x - centre) * (cost - mean) for x, cost in zip(at, costs, strict=True)) / spread
-    return (
-        centre,
-        slope,
-        spread,
-        sum((cost - mean - slope * (x - centre)) ** 2 for x, cost in zip(at, costs, strict=True)),
-    )
+def _fit(
+    at: Sequence[int], costs: Sequence[float], weights: Sequence[float]
+) -> tuple[float, float, float, float, float]:
+    """Weighted least squares: the centre of `at`, the mean of `costs`, the slope, and the squares of `at` around the
+    centre and of what is left.
+    """
+    points = list(zip(weights, at, costs, strict=True))
+    total = sum(weights)
+    centre = sum(weight * x for weight, x, _ in points) / total
+    mean = sum(weight * cost for weight, _, cost in points) / total
+    spread = sum(weight * (x - centre) ** 2 for weight, x, _ in points)
+    slope = sum(weight * (x - centre) * (cost - mean) for weight, x, cost in points) / spread
+    unexplained = sum(weight * (cost - mean - slope * (x - centre)) ** 2 for weight, x, cost in points)
+    return centre, mean, slope, spread, unexplained
 
 
 def _behind_step(at: Sequence[int], costs: Sequence[float]) -> int:
@@ -206,7 +210,7 @@ def _behind_step(at: Sequence[int], costs: Sequence[float]) -> int:
         (squares - sums[k - 1] ** 2 / k - (total - sums[k - 1]) ** 2 / (count - k), k)
         for k in range(TREND_BINS, count - TREND_BINS + 1)
     )
-    *_, unexplained = _fit(at, costs)
+    *_, unexplained = _fit(at, costs, [1.0] * count)
     if unexplained < NOTHING * squares or STEP * within > unexplained:
         return 0
     return start + 1 if count - start > TREND_BINS else start

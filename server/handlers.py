@@ -6,6 +6,7 @@ import logging
 import platform
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 from addon.protocol import codecs
@@ -14,12 +15,17 @@ from addon.protocol.errors import RemoteProtocolError
 from addon.protocol.limits import MAX_UNACKNOWLEDGED
 from addon.protocol.messages import (
     Announce,
+    AskClients,
     AskStore,
     AskWorkers,
     Cancel,
+    ChangeClient,
     Chunks,
+    ClientList,
     ClientMessage,
+    ClientStatus,
     Collect,
+    Decide,
     Delivered,
     Forget,
     Grant,
@@ -36,6 +42,7 @@ from addon.protocol.messages import (
     Refusal,
     Refused,
     Retry,
+    Revoke,
     Scope,
     Stored,
     Submit,
@@ -46,10 +53,12 @@ from addon.protocol.messages import (
 from addon.protocol.version import PROTOCOL, VERSION
 
 from .background import Background
+from .clients import Client, Clients
 from .endpoint import Endpoint
 from .errors import RequestRefused
 from .jobs import Job
 from .node import Node
+from .pairing import Pairings
 from .progress import status_of
 from .session import Download, Session
 from .sparse_log import Sparse
@@ -65,6 +74,8 @@ NEWS_S = 0.1
 """A job's news go out at most this often: a sidebar is redrawn no faster, and a night of frames costs no bandwidth."""
 
 
+UNKNOWN_JOB = RequestRefused(Refusal.UNKNOWN_JOB, "The node does not know this job (any more).")
+
 INTERNAL_ERROR = "The node made a mistake and could not do this: its log says what happened."
 
 
@@ -74,6 +85,10 @@ class Handlers:
     node: Node
     endpoint: Endpoint
     uploads: Uploads
+    clients: Clients
+    pairings: Pairings
+    sandboxed = False
+    """Whether every Blender of the node is."""
 
     def __init__(self) -> None:
         self._on: dict[type, Callable[[Session, Any, Buffer], None]] = {
@@ -91,6 +106,10 @@ class Handlers:
             Delivered: self._on_delivered,
             AskStore: self._on_ask_store,
             AskWorkers: self._on_ask_workers,
+            AskClients: self._on_ask_clients,
+            Decide: self._on_decide,
+            Revoke: self._on_revoke,
+            ChangeClient: self._on_change_client,
         }
         self._background = Background()
         self._changed: dict[str, Job] = {}
@@ -112,10 +131,11 @@ class Handlers:
                 blenders,
                 common_algorithm(session.hello.digests),
                 codecs.decodable(),
+                self.sandboxed,
             ),
         )
         for job in self.node.books:
-            if _may_see(session, job):
+            if self._hears_of(session, job):
                 self._send_status(session, job)
                 self._send_preview(session, job)
         self.endpoint.send(session, Ready())
@@ -152,7 +172,7 @@ class Handlers:
             self.endpoint.send(session, answer, more)
 
         try:
-            await self.uploads.receive(upload, session.hello.client, message, payload, say)
+            await self.uploads.receive(upload, session.client, message, payload, say)
         finally:
             if session.uploads.get(upload.manifest) is upload:
                 del session.uploads[upload.manifest]
@@ -187,26 +207,26 @@ class Handlers:
             if not upload.stored:
                 return  # The client has been told, about the manifest, or is gone.
         try:
-            self._send_status(session, await self.node.submit(session.hello.client, spec))
+            self._send_status(session, await self.node.submit(session.client, spec))
         finally:
             session.stored.discard(spec.manifest)  # From now on the job keeps it, if there is one.
 
-    def _on_cancel(self, _: Session, message: Cancel, __: Buffer) -> None:
-        self.node.cancel(self.node.books.job(message.job))
+    def _on_cancel(self, session: Session, message: Cancel, _: Buffer) -> None:
+        self.node.cancel(self._job(session, message.job))
 
-    def _on_retry(self, _: Session, message: Retry, __: Buffer) -> None:
-        self.node.retry(self.node.books.job(message.job))
+    def _on_retry(self, session: Session, message: Retry, _: Buffer) -> None:
+        self.node.retry(self._job(session, message.job))
 
     def _on_forget(self, session: Session, message: Forget, _: Buffer) -> None:
         try:
-            self.node.forget(self.node.books.job(message.job))
+            self.node.forget(self._job(session, message.job))
         except RequestRefused:
             self.endpoint.send(session, JobGone(message.job))
 
     # Frames that travel back
 
     def _on_collect(self, session: Session, message: Collect, _: Buffer) -> None:
-        job = self.node.books.job(message.job)
+        job = self._job(session, message.job)
         session.announced.setdefault(job.id, set())
         session.cursor.setdefault(job.id, 0)
         self._announce(session, job.id)
@@ -226,6 +246,7 @@ class Handlers:
             if known is None:
                 return  # Acknowledged by another session of this client, or dropped with its job.
             job, stored, size = known
+            self._job(session, job)
             try:
                 download = Download(self.node.folders.output(job, stored), size)
             except OSError as error:  # A newer save took the job's place after the announcement.
@@ -248,7 +269,9 @@ class Handlers:
         if download.sent:
             session.downloads.pop(output).close()
 
-    def _on_delivered(self, _: Session, message: Delivered, __: Buffer) -> None:
+    def _on_delivered(self, session: Session, message: Delivered, _: Buffer) -> None:
+        if (known := self.node.books.store.stored_output(message.output)) is not None:
+            self._job(session, known[0])
         job = self.node.books.delivered(message.output)
         if job is None:
             return
@@ -260,12 +283,14 @@ class Handlers:
     # The store
 
     def _on_ask_store(self, session: Session, message: AskStore, _: Buffer) -> None:
+        self._check_manages(session)
         self._ask(session, lambda: self._tell_store(session, message.shrink_to))
 
     async def _tell_store(self, session: Session, shrink_to: int | None) -> None:
         self.endpoint.send(session, await self.node.store_status(self._stored(), shrink_to))
 
     def _on_ask_workers(self, session: Session, _: AskWorkers, __: Buffer) -> None:
+        self._check_manages(session)
         self._ask(session, lambda: self._tell_workers(session))
 
     def _ask(self, session: Session, answer: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -277,6 +302,45 @@ class Handlers:
 
     async def _tell_workers(self, session: Session) -> None:
         self.endpoint.send(session, await self.node.workers())
+
+    # Who is let in
+
+    def _on_ask_clients(self, session: Session, _: AskClients, __: Buffer) -> None:
+        self._check_manages(session)
+        self._tell_clients(session)
+
+    def _on_decide(self, session: Session, message: Decide, _: Buffer) -> None:
+        self._check_manages(session)
+        self.pairings.decide(message.code, message.allowed)
+        self._tell_clients(session)
+
+    def _on_revoke(self, session: Session, message: Revoke, _: Buffer) -> None:
+        self._check_manages(session)
+        client = self._paired(message.client)
+        self.clients.revoke(client.key)
+        self.endpoint.cut_off(client.key)
+        log.info("%s is not let in any more", client.name)
+        self._tell_clients(session)
+
+    def _on_change_client(self, session: Session, message: ChangeClient, _: Buffer) -> None:
+        self._check_manages(session)
+        client = self._paired(message.client)
+        self.clients.change(replace(client, name=message.name, manages=message.manages))
+        self._tell_clients(session)
+
+    def _paired(self, client: str) -> Client:
+        found = next((each for each in self.clients.paired if each.id == client), None)
+        if found is None:
+            raise RequestRefused(Refusal.UNKNOWN_CLIENT, "The node does not know this client (any more).")
+        return found
+
+    def _tell_clients(self, session: Session) -> None:
+        keys = [each.key for each in self.endpoint.sessions()]
+        clients = (
+            ClientStatus(each.id, each.name, each.since, each.manages, keys.count(each.key))
+            for each in self.clients.paired
+        )
+        self.endpoint.send(session, ClientList(tuple(clients), self.pairings.requests))
 
     def _stored(self) -> set[str]:
         """Manifests that were brought over connections that last: jobs for them may be on their way."""
@@ -326,7 +390,24 @@ class Handlers:
             self.job_changed(job)
 
     def _audience(self, job: Job) -> list[Session]:
-        return [session for session in self.endpoint.sessions() if _may_see(session, job)]
+        return [session for session in self.endpoint.sessions() if self._hears_of(session, job)]
+
+    def _hears_of(self, session: Session, job: Job) -> bool:
+        return session.client == job.owner or (session.hello.scope == Scope.ALL and self._manages(session))
+
+    def _manages(self, session: Session) -> bool:
+        return session.key in self.clients and self.clients[session.key].manages
+
+    def _job(self, session: Session, job: str) -> Job:
+        """A job that is the client's to command. Raises RequestRefused: what others have is unknown to it."""
+        found = self.node.books.job(job)
+        if session.client != found.owner and not self._manages(session):
+            raise UNKNOWN_JOB
+        return found
+
+    def _check_manages(self, session: Session) -> None:
+        if not self._manages(session):
+            raise RequestRefused(Refusal.NOT_ALLOWED, "Only the node's owner can ask this.")
 
     def _send_status(self, session: Session, job: Job) -> None:
         self.endpoint.send(session, JobChanged(status_of(job, time.monotonic())))
@@ -356,7 +437,3 @@ class Handlers:
     def _refuse(self, session: Session, error: RequestRefused, about: str) -> None:
         log.warning("%s: refused %s: %s", session.name, about[:8], error)
         self.endpoint.send(session, Refused(error.reason, str(error), about))
-
-
-def _may_see(session: Session, job: Job) -> bool:
-    return session.hello.scope == Scope.ALL or session.hello.client == job.owner

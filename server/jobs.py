@@ -10,6 +10,7 @@ from addon.protocol.messages import FINISHED, JobSpec, JobState
 
 from .errors import IllegalTransition
 from .forecast import Costs
+from .scaling import Scaling
 
 MAX_ATTEMPTS = 3
 """Blenders that one frame may take down before it counts as failed; Flamenco, too, gives a task three."""
@@ -160,6 +161,10 @@ class Job:
     """Whether a draft of it was asked for since the node's start; there is one a job."""
     running: dict[int, Running] = field(default_factory=dict)
     """By position."""
+    opened_s: float = 0.0
+    """Seconds that a Blender took last to have its file open."""
+    scaling: Scaling = field(default_factory=Scaling)
+    """How many of its frames are rendered at once, where that is on the processor."""
     costs: Costs | None = None
     """Of the frames that are done; None for a job that was finished when the node started."""
     shape: Costs | None = None

@@ -16,7 +16,7 @@ from addon.protocol.errors import UnsafePath
 from addon.protocol.frame_order import in_order
 from addon.protocol.frame_range import parse_frames
 from addon.protocol.limits import PREVIEW_BYTES
-from addon.protocol.messages import JobSpec, JobState, StoreStatus, Workers
+from addon.protocol.messages import JobSpec, JobState, Refusal, StoreStatus, Workers
 
 from .background import Background, in_thread
 from .blenders import Blender
@@ -111,7 +111,7 @@ class Node:
     async def submit(self, owner: str, spec: JobSpec) -> Job:
         """Queue a job whose files are stored; one that is known already is returned as it is. Raises RequestRefused."""
         if spec.job in self.books:
-            return self.books.job(spec.job)
+            return self._known(owner, spec)
         self.books.drop_old()
         self._arriving[spec.manifest] += 1
         try:
@@ -120,12 +120,19 @@ class Node:
                 self._enter(owner, spec, source)
         finally:
             self._arriving[spec.manifest] -= 1
-        return self.books.job(spec.job)
+        return self._known(owner, spec)
+
+    def _known(self, owner: str, spec: JobSpec) -> Job:
+        job = self.books.job(spec.job)
+        if job.owner != owner:
+            raise RequestRefused(Refusal.UNKNOWN_JOB, "This job's identifier is somebody else's.")
+        return job
 
     def _enter(self, owner: str, spec: JobSpec, source: Source) -> None:
         frames = in_order(parse_frames(spec.frames), spec.order, spec.current)
         job = Job(spec, owner, total=len(frames), blender=source.blender.name)
-        self.books.add(job, frames, parts_of(spec.split, len(frames), self._executor.slots))
+        slots = self._executor.slots if self._executor.has_gpus else self._executor.cpu_slots
+        self.books.add(job, frames, parts_of(spec.split, len(frames), slots))
         self._prepared[job.id] = source
         self._supersede(job)
         log.info("job %s: %s, frames %s, Blender %s", job.id[:8], spec.title, spec.frames, job.blender)
@@ -148,12 +155,15 @@ class Node:
             report = await in_thread(self.store.report, needed)
             if report.bytes - report.needed < lacking:
                 return False
+            await self._executor.let_go()
             return (await in_thread(self.store.prune, needed, report.bytes - lacking)).bytes >= lacking
 
     async def store_status(self, keep: set[str], shrink_to: int | None) -> StoreStatus:
         """Say what the store holds, after evicting down to `shrink_to` bytes, if that is given, what no job needs."""
         async with self._tidying:
             needed = self._needed(keep)
+            if shrink_to is not None:
+                await self._executor.let_go()
             evicted = 0 if shrink_to is None else (await in_thread(self.store.prune, needed, shrink_to)).bytes
             report = await in_thread(self.store.report, needed)
         return StoreStatus(
@@ -208,13 +218,24 @@ class Node:
         return [IdleSlot(slot, self._open_jobs.get(slot)) for slot in slots if slot not in self._assigned]
 
     def _candidates(self) -> Iterator[Task]:
+        running = [assignment.task.job for assignment in self._assigned.values()]
+        on_cpu = sum(self._is_for_cpu(self.books.job(job)) for job in running if job in self.books)
         for job in self.books:
             if job.finished or not (job.frames[TaskState.PENDING] or job.movie == TaskState.PENDING):
                 continue
-            slots = self._executor.cpu_slots if job.device == CPU else self._executor.slots
-            for task in self.books.store.pending(job.id, max(0, slots - len(job.running))):
+            for_cpu = self._is_for_cpu(job)
+            room = self._at_once(job) - on_cpu if for_cpu else self._executor.slots - len(job.running)
+            for task in self.books.store.pending(job.id, max(0, room)):
                 if is_ready(job, task):
+                    on_cpu += for_cpu
                     yield task
+
+    def _is_for_cpu(self, job: Job) -> bool:
+        return job.device == CPU or not self._executor.has_gpus
+
+    def _at_once(self, job: Job) -> int:
+        """Frames of a job for the processor that are rendered side by side, if there is nothing else to do."""
+        return max(self._executor.cpu_slots, job.scaling.slots)
 
     def _run(self, slot: int, task: Task) -> None:
         job = self.books.job(task.job)
@@ -233,6 +254,7 @@ class Node:
         source = self._prepared.get(job.id) or self._prepare_again(job)
         assignment = Assignment(
             task=task,
+            owner=job.owner,
             blender=source.blender,
             blend=source.blend,
             tree=source.tree,
@@ -279,12 +301,13 @@ class Node:
         task = assignment.task
         match event:
             case Opened():
-                self._on_opened(job, event)
+                self._on_opened(job, task, event)
             case Progressed():
                 self._on_progress(job, task, event)
             case PreviewMade():
                 self._on_preview(job, task, event.path)
             case Written():
+                self._learn_scaling(job, task, event)
                 self._learn(job, task, event)
                 self._free_slot(assignment)
                 self.books.attempts.use(assignment.folder, job.id)
@@ -301,8 +324,17 @@ class Node:
                 self._schedule()
             case BlenderDied():
                 self._free_slot(assignment)
-                self._try_again(job, task, _death(task, event.last_words))
+                self._try_again(job, task, _death(task, event))
                 self._schedule()
+
+    def _learn_scaling(self, job: Job, task: Task, event: Written) -> None:
+        """Whole frames tell how many fit side by side, but for the first, which may have prepared things for all."""
+        running = job.running.get(task.position)
+        if task.frame is None or job.parts or running is None or running.first or not self._is_for_cpu(job):
+            return
+        left_s = job.costs.left(job.shape) if job.costs is not None and job.costs.known else 0.0
+        most = self._executor.most_slots()
+        job.scaling.add(event.seconds, event.load, left_s=left_s, ready_s=job.opened_s, most=most)
 
     def _learn(self, job: Job, task: Task, event: Written) -> None:
         """What a split frame would have cost in one piece is what a part cost, times their number."""
@@ -311,8 +343,10 @@ class Node:
         elif not job.parts:
             self._drafts.learn(job, event.draft_s, event.seconds)
 
-    def _on_opened(self, job: Job, event: Opened) -> None:
+    def _on_opened(self, job: Job, task: Task, event: Opened) -> None:
         job.device = event.device
+        if (running := job.running.get(task.position)) is not None:
+            job.opened_s = time.monotonic() - running.started
         notices = tuple(dict.fromkeys((*job.notices, *event.notices)))  # The node's own are among the first.
         if notices != job.notices:
             job.notices = notices
@@ -440,7 +474,9 @@ def _sentence(error: Exception) -> str:
     return str(error)
 
 
-def _death(task: Task, last_words: str) -> str:
+def _death(task: Task, event: BlenderDied) -> str:
+    if event.reason:
+        return event.reason
     what = "making the movie" if task.frame is None else f"rendering frame {task.frame}"
-    words = " ".join(last_words.split())[-300:]
+    words = " ".join(event.last_words.split())[-300:]
     return f"Blender ended by itself while {what}." + (f" Its last words: {words}" if words else "")

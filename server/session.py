@@ -8,6 +8,7 @@ from pathlib import Path
 from addon.protocol.messages import Hello
 from addon.protocol.transfer import Outgoing
 
+from .clients import client_id
 from .uploads import Upload
 
 
@@ -42,6 +43,8 @@ class Session:
     """State of one connection; ends with it."""
 
     routing_id: bytes
+    key: str
+    """Of whom it is: proved by the connection."""
     hello: Hello
     heard: float
     """When it last said something, seconds on the loop's clock."""
@@ -57,6 +60,11 @@ class Session:
     """For each such job the number of the last output announced."""
     question: "asyncio.Task[None] | None" = None
     """About the store or the Blenders; while it is being answered, others are passed over."""
+
+    @property
+    def client(self) -> str:
+        """The owner of the jobs that come from here."""
+        return client_id(self.key)
 
     @property
     def name(self) -> str:

@@ -6,9 +6,12 @@ the bpy wheel is used. A test that asks for `blender` runs once with each, and i
 RELAY_REQUIRE_BLENDER=1 makes that skip a failure.
 """
 
+import atexit
 import functools
 import os
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -16,6 +19,10 @@ from typing import NoReturn
 import pytest
 
 from server.blenders import WORKER_FLAGS, Blender, ask_version, find_blenders
+
+_HOME = os.environ["RELAY_RENDER_HOME"] = tempfile.mkdtemp(prefix="relay-keys-")
+atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
+"""Keys of the tests' own: nothing of this account's is used or changed, by whatever they start."""
 
 RunInBlender = Callable[..., subprocess.CompletedProcess[str]]
 SmallDisk = Callable[[str], Path]

@@ -27,7 +27,15 @@ NODE = (ROOT / "docs" / "node.md").read_text("utf-8")
 FROM_CLIENT: tuple[type, ...] = typing.get_args(messages.ClientMessage)
 FROM_NODE: tuple[type, ...] = typing.get_args(messages.NodeMessage)
 KINDS = sorted({*FROM_CLIENT, *FROM_NODE}, key=lambda kind: kind.__name__)
-PARTS = [messages.ChunkHead, messages.JobSpec, messages.JobStatus, messages.Output, messages.WorkerStatus]
+PARTS = [
+    messages.ChunkHead,
+    messages.JobSpec,
+    messages.JobStatus,
+    messages.Output,
+    messages.WorkerStatus,
+    messages.ClientStatus,
+    messages.PairingRequest,
+]
 ENUMS = [messages.Codec, messages.JobState, messages.Refusal, messages.Scope]
 
 CONSTANTS = {
@@ -69,7 +77,7 @@ def type_name(hint: Any) -> str:
         return f"{type_name(inner[0])} or null"
     if typing.get_origin(hint) is tuple:
         return f"list of {type_name(typing.get_args(hint)[0])}"
-    return {int: "integer", float: "number", str: "text"}.get(hint) or str(hint.__name__)
+    return {int: "integer", float: "number", str: "text", bool: "bool"}.get(hint) or str(hint.__name__)
 
 
 def commands() -> dict[str, Any]:

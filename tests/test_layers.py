@@ -50,6 +50,7 @@ def imports_of(path: Path) -> Iterator[str]:
 
 FORBIDDEN = {
     "addon/protocol": (
+        "addon.keyring",
         "addon.client",
         "addon.blender",
         "server",

@@ -16,11 +16,22 @@ class Connection:
     """How things stand with the node: the client's last "connection" event, or what is known before there is one."""
 
     state: str = "none"
-    """none | connecting | connected | refused | lost | offline (Blender's setting) | ended (the client died)"""
+    """none | connecting | connected | unpaired | refused | lost | offline (Blender's setting) | ended (client died)"""
     text: str = ""
     address: str = ""
     node: str = ""
     blenders: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """How far this account has come in being let in by the node: the client's last "pairing" event."""
+
+    state: str = ""
+    """"" | asking | comparing | waiting | failed"""
+    text: str = ""
+    digits: str = ""
+    """Six, as people read them; stay from comparing on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +84,7 @@ class Jobs:
 
     def __init__(self) -> None:
         self.connection = Connection()
+        self.pairing = Pairing()
         self.problem = ""
         """The last sentence that belongs to no job; empty when there is none."""
         self.selected: str | None = None
@@ -134,6 +146,10 @@ class Jobs:
         match event.get("event"):
             case "connection":
                 self.connection = Connection(**_known(Connection, event))
+                if self.connection.state == "connected":
+                    self.pairing = Pairing()
+            case "pairing":
+                self._apply_pairing(Pairing(**_known(Pairing, event)))
             case "job":
                 self._apply_job(Job(**_known(Job, event)))
             case "thumbnail":
@@ -146,6 +162,11 @@ class Jobs:
                 self._apply_problem(event.get("job"), event["text"])
             case _:
                 pass
+
+    def _apply_pairing(self, pairing: Pairing) -> None:
+        if pairing.state == "waiting":
+            pairing = replace(pairing, digits=self.pairing.digits)
+        self.pairing = Pairing() if pairing.state == "paired" else pairing
 
     def _apply_job(self, job: Job) -> None:
         self._unacknowledged.pop(job.job, None)
@@ -171,7 +192,7 @@ class Jobs:
             known.pop(job_id, None)
 
 
-def _known(kind: type[Connection | Job], event: Mapping[str, Any]) -> dict[str, Any]:
+def _known(kind: type[Connection | Pairing | Job], event: Mapping[str, Any]) -> dict[str, Any]:
     """Return the event's values for the fields of `kind`, lists as tuples."""
     names = {field.name for field in fields(kind)}
     values = {name: value for name, value in event.items() if name in names}

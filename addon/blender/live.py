@@ -58,7 +58,11 @@ class Live:
 
     def command(self, name: str, job: Job | None = None) -> None:
         """Give the client a command, about one job or none."""
-        self.link.send({"command": name, **({"job": job.job} if job else {})})
+        self.send({"command": name, **({"job": job.job} if job else {})})
+
+    def send(self, command: dict[str, Any]) -> None:
+        """The same, with more to it."""
+        self.link.send(command)
         self.refresh()
 
     @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import bpy
-from bpy.props import EnumProperty
+from bpy.props import BoolProperty, EnumProperty
 
 from . import viewer
 from .live import live
@@ -155,6 +155,42 @@ class ShowFrame(bpy.types.Operator):
         return {"FINISHED"}
 
 
+class Pair(bpy.types.Operator):
+    """Ask the render node to let this account in. Both screens then show six digits to compare"""
+
+    bl_idname = "relay_render.pair"
+    bl_label = "Pair with Render Node"
+
+    @classmethod
+    def poll(cls, _context: Context) -> bool:
+        """Wants a node that is there."""
+        return live().jobs.connection.state == "unpaired"
+
+    def execute(self, _context: Context) -> "set[OperatorReturnItems]":
+        """Tell the client."""
+        live().command("pair")
+        return {"FINISHED"}
+
+
+class Compared(bpy.types.Operator):
+    """Say whether the render node shows the same six digits"""
+
+    bl_idname = "relay_render.compared"
+    bl_label = "Digits Compared"
+
+    same: BoolProperty(options={"SKIP_SAVE"})
+
+    @classmethod
+    def poll(cls, _context: Context) -> bool:
+        """Wants digits."""
+        return live().jobs.pairing.state == "comparing"
+
+    def execute(self, _context: Context) -> "set[OperatorReturnItems]":
+        """Tell the client."""
+        live().send({"command": "compared", "same": self.same})
+        return {"FINISHED"}
+
+
 class ClearFinished(bpy.types.Operator):
     """Take finished, failed and cancelled jobs off the list. Their frames stay"""
 
@@ -187,5 +223,7 @@ CLASSES = (
     RetryFailedFrames,
     OpenFolder,
     ShowFrame,
+    Pair,
+    Compared,
     ClearFinished,
 )

@@ -137,6 +137,7 @@ def _draw_node(layout: Layout, context: Context, settings: RelayRenderPreference
     connection = live().jobs.connection
     alert = connection.state in {"refused", "ended"}
     paragraph.draw(layout, context, connection.text, icon=wording.connection_icon(connection), alert=alert)
+    draw_pairing(layout, context)
     column = layout.column(align=True)
     row = column.row(align=True)
     row.scale_y = 1.2
@@ -147,6 +148,27 @@ def _draw_node(layout: Layout, context: Context, settings: RelayRenderPreference
     for sentence in (obstacle(context.scene), live().jobs.problem):
         if sentence:
             paragraph.draw(layout, context, sentence, icon="ERROR", alert=True)
+
+
+def draw_pairing(layout: Layout, context: Context) -> None:
+    """Draw what lets this account in at the node, where it is not yet."""
+    pairing = live().jobs.pairing
+    if live().jobs.connection.state != "unpaired" and pairing.state in {"", "failed"}:
+        return
+    box = layout.box()
+    if pairing.digits:
+        row = box.row()
+        row.alignment = "CENTER"
+        row.scale_y = 1.6
+        row.label(text=pairing.digits, icon="KEYINGSET")
+    if pairing.text:
+        paragraph.draw(box, context, pairing.text, alert=pairing.state == "failed", boxed=True)
+    if pairing.state == "comparing":
+        row = box.row(align=True)
+        row.operator("relay_render.compared", text="Yes, the Same", icon="CHECKMARK").same = True
+        row.operator("relay_render.compared", text="No", icon="X").same = False
+    elif pairing.state in {"", "failed"}:
+        box.operator("relay_render.pair", text="Pair", icon="LINKED")
 
 
 def _draw_jobs(layout: Layout, context: Context) -> None:

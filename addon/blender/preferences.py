@@ -74,6 +74,9 @@ class RelayRenderPreferences(bpy.types.AddonPreferences):
         column = layout.column()
         column.use_property_split = True
         draw_settings(column, self)
+        from .panels import draw_pairing  # noqa: PLC0415 - the panels know the preferences
+
+        draw_pairing(column, _context)
         row = column.row(align=True, heading="A Save Renders")
         row.prop(self, "render_on_save", text="")
         choice = row.row(align=True)

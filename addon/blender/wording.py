@@ -27,6 +27,7 @@ _CONNECTIONS = {
     "connected": "LINKED",
     "refused": "ERROR",
     "lost": "UNLINKED",
+    "unpaired": "UNLINKED",
     "offline": "INTERNET_OFFLINE",
     "ended": "ERROR",
 }

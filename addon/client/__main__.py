@@ -54,6 +54,10 @@ def _obey(client: Client, command: dict[str, Any]) -> None:
     match arguments.pop("command"):
         case "configure":
             client.configure(arguments["address"])
+        case "pair":
+            client.pair()
+        case "compared":
+            client.compared(arguments["same"] is True)
         case "render":
             client.render(build(Order, arguments))
         case "cancel":

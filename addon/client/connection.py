@@ -5,12 +5,14 @@ import asyncio
 import enum
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import zmq
 import zmq.asyncio
+from zmq.utils.monitor import parse_monitor_message
 
+from ..keyring import KeyPair, Keyring
 from ..protocol import codec
 from ..protocol.address import Address
 from ..protocol.digest import Buffer
@@ -24,6 +26,25 @@ DIAL_S = 2.0
 """How long a plain TCP connection may take before the node counts as unreachable."""
 
 
+RETRY_S = 1.0
+"""Between two looks whether the node has been paired with."""
+
+ZMTP = bytes([0xFF, 0, 0, 0, 0, 0, 0, 0, 0, 0x7F])
+
+SOMETHING_ELSE = "Something else than a Relay Render node listens on {0.host} port {0.port}."
+
+KEY_CHANGED = (
+    "What listens at {} is not the node that was paired with: another machine has its address, or it was set up anew. "
+    "If you know why, pair with it again."
+)
+
+_WRONG_KEY = (
+    zmq.EVENT_HANDSHAKE_FAILED_AUTH,  # The node's list does not have our key.
+    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL,  # It closed the connection in the middle: our first message was for another.
+    zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL,  # It speaks ZeroMQ, but not CURVE.
+)
+_ANY_WRONG_KEY = _WRONG_KEY[0] | _WRONG_KEY[1] | _WRONG_KEY[2]
+
 Send = Callable[[ClientMessage, Buffer | None], None]
 """Connection.send."""
 
@@ -35,6 +56,7 @@ class State(enum.StrEnum):
     CONNECTING = "connecting"
     CONNECTED = "connected"
     REFUSED = "refused"
+    UNPAIRED = "unpaired"
     LOST = "lost"
 
 
@@ -52,8 +74,13 @@ class Connection:
     """One node at a time. `on_news` hears of states, `on_message` gets everything that comes after the welcome."""
 
     def __init__(
-        self, hello: Hello, on_news: Callable[[News], None], on_message: Callable[[NodeMessage, Buffer], None]
+        self,
+        keyring: Keyring,
+        hello: Hello,
+        on_news: Callable[[News], None],
+        on_message: Callable[[NodeMessage, Buffer], None],
     ) -> None:
+        self._keyring = keyring
         self._hello = hello
         self._on_news = on_news
         self._on_message = on_message
@@ -63,6 +90,8 @@ class Connection:
         self._address: Address | None = None
         self._address_error = ""
         self._address_changed = asyncio.Event()
+        self._attempts = 0
+        """Connections that found another key than the one they tried: the next tries the next key."""
         self._news = News(State.NONE, None, None, "")
 
     @property
@@ -74,6 +103,11 @@ class Connection:
     def news(self) -> News:
         """The newest state."""
         return self._news
+
+    @property
+    def address(self) -> Address | None:
+        """The node that is talked to, or tried."""
+        return self._address
 
     def configure(self, address: Address | None) -> None:
         """Talk to this node from now on; None: to nobody."""
@@ -132,18 +166,25 @@ class Connection:
 
     async def _talk(self, address: Address) -> None:
         """One connection, from its hello to the moment when it has to be made anew."""
-        self._open_socket(address)
+        if not (keys := self._keyring.node_keys(address)):
+            await self._tell_unpaired(address)
+            return
+        try:
+            own = self._keyring.own
+        except (OSError, ValueError) as error:
+            self._tell(State.REFUSED, None, str(error))
+            await asyncio.sleep(RETRY_S)
+            return
+        self._open_socket(address, own, keys[self._attempts % len(keys)])
         self.send(self._hello)
         now = heard = pinged = asyncio.get_running_loop().time()
         while True:
             if self.connected and now - pinged >= HEARTBEAT_S:
                 self.send(Ping())
                 pinged = now
-            frames, broken = await self._receive()
+            frames, event = await self._receive()
             now = asyncio.get_running_loop().time()
-            if broken and self.connected:
-                # A new socket at once: this one would connect again by itself, and first send all that is still queued
-                # for the old connection, up to a whole window of pieces that the node no longer expects.
+            if event is not None and await self._is_over(event, address, keys):
                 return
             if frames is not None:
                 heard = now
@@ -155,19 +196,45 @@ class Connection:
             if self._news.state == State.REFUSED:
                 await asyncio.Event().wait()  # Until the artist changes something.
 
-    async def _receive(self) -> tuple[list[Buffer] | None, bool]:
-        """The next message, or None when none came for a heartbeat's time; and whether the connection broke."""
+    async def _is_over(self, event: int, address: Address, keys: Sequence[bytes]) -> bool:
+        """Whether what happened to the connection asks for a new one."""
+        if event in _WRONG_KEY:
+            self._attempts += 1
+            if self._attempts % len(keys) == 0:
+                await self._tell_wrong_key(address, event)
+            return True
+        # A new socket at once: this one would connect again by itself, and first send all that is still queued for the
+        # old connection, up to a whole window of pieces that the node no longer expects.
+        return self.connected
+
+    async def _tell_unpaired(self, address: Address) -> None:
+        """Without the node's key nothing is sent to it; it may be paired with at any moment, from any program."""
+        if (unreachable := await reaches(address, greeted=True)) is not None:
+            self._tell(State.LOST, None, unreachable)
+        else:
+            self._tell(State.UNPAIRED, None, f"Not paired with the node at {address} yet.")
+        await asyncio.sleep(RETRY_S)
+
+    async def _tell_wrong_key(self, address: Address, event: int | None) -> None:
+        if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
+            self._tell(State.UNPAIRED, None, f"The node at {address} does not let this account in: pair with it.")
+        else:
+            self._tell(State.UNPAIRED, None, KEY_CHANGED.format(address))
+        await asyncio.sleep(RETRY_S)
+
+    async def _receive(self) -> tuple[list[Buffer] | None, int | None]:
+        """The next message, or None when none came for a heartbeat's time; and what happened to the connection."""
         assert self._socket is not None and self._monitor is not None
         poller = zmq.asyncio.Poller()
         poller.register(self._socket, zmq.POLLIN)
         poller.register(self._monitor, zmq.POLLIN)
         ready = dict(await poller.poll(int(HEARTBEAT_S * 1000)))
         if self._socket in ready:
-            return [frame.buffer for frame in await self._socket.recv_multipart(copy=False)], False
+            return [frame.buffer for frame in await self._socket.recv_multipart(copy=False)], None
         if self._monitor in ready:
-            await self._monitor.recv_multipart()
-            return None, True
-        return None, False
+            event = parse_monitor_message(await self._monitor.recv_multipart())["event"]
+            return None, int(event)
+        return None, None
 
     def _handle(self, frames: list[Buffer], address: Address) -> bool:
         """Take a message in; False when the connection has to be made anew."""
@@ -182,12 +249,18 @@ class Connection:
             return False
         elif isinstance(message, Refused) and message.reason == Refusal.VERSION:
             self._tell(State.REFUSED, None, message.text)
+        elif isinstance(message, Refused) and message.reason == Refusal.NOT_PAIRED:
+            self._tell(State.UNPAIRED, None, message.text)
+            return False
         else:
             self._on_message(message, payload)
         return True
 
-    def _open_socket(self, address: Address) -> None:
+    def _open_socket(self, address: Address, own: KeyPair, key: bytes) -> None:
         self._socket = opened = self._context.socket(zmq.DEALER)
+        opened.setsockopt(zmq.CURVE_PUBLICKEY, own.public)
+        opened.setsockopt(zmq.CURVE_SECRETKEY, own.secret)
+        opened.setsockopt(zmq.CURVE_SERVERKEY, key)
         opened.setsockopt(zmq.LINGER, 0)
         opened.setsockopt(zmq.SNDHWM, 0)  # Credit bounds what is queued; a limit here would drop pieces without a word.
         opened.setsockopt(zmq.IPV6, 1)
@@ -196,7 +269,7 @@ class Connection:
         opened.setsockopt(zmq.HEARTBEAT_TIMEOUT, int(SILENCE_S * 1000))
         opened.setsockopt(zmq.RECONNECT_IVL, 100)
         opened.setsockopt(zmq.RECONNECT_IVL_MAX, 2000)
-        self._monitor = opened.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        self._monitor = opened.get_monitor_socket(zmq.EVENT_DISCONNECTED | _ANY_WRONG_KEY)
         opened.connect(address.endpoint)
 
     def _close_socket(self) -> None:
@@ -221,20 +294,37 @@ def _describe(welcome: Welcome) -> str:
     return f"{welcome.node} renders with Blender {blenders}."
 
 
-async def diagnose(address: Address, *, known: bool) -> str:
-    """Say in one sentence why a node does not answer, after trying a plain TCP connection.
+async def reaches(address: Address, *, greeted: bool = False) -> str | None:
+    """Try a plain TCP connection; return in one sentence why there is none.
 
-    `known`: it has answered until now.
+    `greeted`: what listens has to begin as ZeroMQ does, too: ZMTP 3.1's signature, ten bytes.
     """
     try:
-        _, writer = await asyncio.wait_for(asyncio.open_connection(address.host, address.port), DIAL_S)
+        reader, writer = await asyncio.wait_for(asyncio.open_connection(address.host, address.port), DIAL_S)
     except socket.gaierror:
         return f"No machine is called {address.host} here: check the address in the preferences."
     except ConnectionRefusedError:
         return f"Nothing listens on {address.host} port {address.port}: start the node there with `python -m server`."
     except (OSError, TimeoutError):
         return f"{address.host} does not answer: is it on, and does its firewall let port {address.port} in?"
-    writer.close()
+    try:
+        signature = await asyncio.wait_for(reader.readexactly(10), DIAL_S) if greeted else ZMTP
+    except (OSError, EOFError, TimeoutError):
+        signature = b""
+    finally:
+        writer.close()
+    if (signature[:1], signature[-1:]) != (ZMTP[:1], ZMTP[-1:]):
+        return SOMETHING_ELSE.format(address)
+    return None
+
+
+async def diagnose(address: Address, *, known: bool) -> str:
+    """Say in one sentence why a node does not answer, after trying a plain TCP connection.
+
+    `known`: it has answered until now.
+    """
+    if (unreachable := await reaches(address)) is not None:
+        return unreachable
     if known:
         return f"The node at {address.host} port {address.port} has not said anything for {SILENCE_S:g} s."
-    return f"Something else than a Relay Render node listens on {address.host} port {address.port}."
+    return SOMETHING_ELSE.format(address)

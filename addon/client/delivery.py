@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 SIDE_BY_SIDE = 4
 """Outputs fetched at once: hides the round trip of small frames, and bounds memory and open files."""
 
-FOLDER_PAUSE_S = 10.0
+FOLDER_PAUSE_S = 3.0
 """How long to wait before trying again to write where writing failed."""
 
 _BLOCK_BYTES = 1 << 20

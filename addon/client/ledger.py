@@ -10,7 +10,6 @@ import enum
 import json
 import os
 import re
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -151,18 +150,6 @@ class Ledger:
 
     def _path(self, job: str) -> Path:
         return self._folder / f"{job}.json"
-
-
-def client_id(folder: Path) -> str:
-    """Return this installation's identifier, 32 hexadecimal digits, made up on first use."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "client-id"
-    try:
-        with path.open("x", encoding="ascii") as file:
-            file.write(uuid.uuid4().hex)
-    except FileExistsError:
-        pass
-    return path.read_text("ascii").strip()
 
 
 def _read(path: Path) -> Entry | None:

@@ -7,9 +7,11 @@ import platform
 import uuid
 from collections.abc import AsyncIterator, Callable
 
+from ..keyring import Keyring
 from ..protocol.address import Address
 from ..protocol.digest import Buffer
 from ..protocol.messages import (
+    ClientList,
     ClientMessage,
     Hello,
     JobChanged,
@@ -17,6 +19,7 @@ from ..protocol.messages import (
     JobStatus,
     NodeMessage,
     Ready,
+    Refused,
     Scope,
     StoreStatus,
     Workers,
@@ -30,23 +33,33 @@ class Unreachable(ClientError):
     """The node does not answer."""
 
 
+class Declined(ClientError):
+    """The node does not do what was asked."""
+
+
 class Observer:
     """The jobs of one node, kept up to date while the connection lasts."""
 
     def __init__(self) -> None:
         self.jobs: dict[str, JobStatus] = {}
         self.welcome_text = ""
+        self.sandboxed = False
+        """Whether the node says that its Blenders are."""
         self.store: StoreStatus | None = None
         """The node's last word about its store, for who asks."""
         self.workers: Workers | None = None
         """Its last word about its Blenders, likewise."""
+        self.clients: ClientList | None = None
+        """Its last word about who is let in, likewise."""
+        self.refused = ""
+        """Why it refused what was asked last."""
         self.failure = ""
         """Why the node is not there, one sentence; empty while it is."""
         self._listed: set[str] = set()
         self._complete = False
         self._changed = asyncio.Event()
-        hello = Hello(PROTOCOL, VERSION, uuid.uuid4().hex, uuid.uuid4().hex, platform.node(), Scope.ALL)
-        self._connection = Connection(hello, self._on_news, self._on_message)
+        hello = Hello(PROTOCOL, VERSION, uuid.uuid4().hex, platform.node(), Scope.ALL)
+        self._connection = Connection(Keyring(), hello, self._on_news, self._on_message)
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -66,6 +79,11 @@ class Observer:
         """Ask the node for something."""
         self._connection.send(message)
 
+    def forget_answers(self) -> None:
+        """Wait for new ones to what is asked next."""
+        self.store = self.workers = self.clients = None
+        self.refused = ""
+
     async def news(self, patient: bool = False) -> None:
         """Return when something has changed since the last time.
 
@@ -77,15 +95,18 @@ class Observer:
             raise Unreachable(self.failure)
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        """Return when `holds()` does. Raises Unreachable when the node is lost."""
+        """Return when `holds()` does. Raises Unreachable when the node is lost, Declined when it refuses."""
         while not holds():
+            if self.refused:
+                raise Declined(self.refused)
             await self.news()
 
     def _on_news(self, news: News) -> None:
         if news.state == State.CONNECTED:
             self.welcome_text = news.text
+            self.sandboxed = news.welcome is not None and news.welcome.sandboxed
             self._listed.clear()
-        self.failure = news.text if news.state in (State.LOST, State.REFUSED) else ""
+        self.failure = news.text if news.state in (State.LOST, State.REFUSED, State.UNPAIRED) else ""
         self._changed.set()
 
     def _on_message(self, message: NodeMessage, _: Buffer) -> None:
@@ -99,6 +120,10 @@ class Observer:
                 self.store = message
             case Workers():
                 self.workers = message
+            case ClientList():
+                self.clients = message
+            case Refused():
+                self.refused = message.text
             case Ready():  # All that the node has; what it had before and did not name now is gone.
                 self.jobs = {job: status for job, status in self.jobs.items() if job in self._listed}
                 self._complete = True

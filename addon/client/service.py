@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ..keyring import Keyring
 from ..protocol.address import InvalidAddress, parse_address
 from ..protocol.digest import Buffer, chunk_algorithms
 from ..protocol.errors import InvalidFrames, ProtocolError
@@ -43,7 +44,8 @@ from .connection import Connection, News, State
 from .delivery import Deliveries
 from .destinations import destination
 from .errors import CannotRead, FilesMissing, JobRefused
-from .ledger import Entry, Ledger, Order, client_id
+from .ledger import Entry, Ledger, Order
+from .pairing import PairingDesk
 from .recipe_cache import RecipeCache
 from .submission import Means, Submission
 from .view import job_line
@@ -96,16 +98,16 @@ class Client:
         self._news_timer: asyncio.Handle | None = None
         self._lane = asyncio.Lock()
         """One file is sent after the other: jobs reach the node in the order in which they were ordered."""
-        hello = Hello(
-            PROTOCOL, VERSION, client_id(data), uuid.uuid4().hex, platform.node(), Scope.OWN, chunk_algorithms()
-        )
-        self._connection = Connection(hello, self._on_news, self._on_message)
+        keyring = Keyring()
+        hello = Hello(PROTOCOL, VERSION, uuid.uuid4().hex, platform.node(), Scope.OWN, chunk_algorithms())
+        self._connection = Connection(keyring, hello, self._on_news, self._on_message)
         self._means = Means(
             self._connection.send,
             lambda: self._connection.news.welcome,
             Bases(data / "bases"),
             RecipeCache(data / "recipes.sqlite3"),
         )
+        self._pairing = PairingDesk(keyring, tell)
         self._notes: set[asyncio.Task[None]] = set()
         self._deliveries = Deliveries(self._connection.send, self._locate, self._on_delivered, self._on_trouble)
         self._on: dict[type, Callable[[Any, Buffer], None]] = {
@@ -128,6 +130,7 @@ class Client:
             for job in self._jobs.values():
                 if job.task is not None:
                     job.task.cancel()
+            self._pairing.end()
             self._deliveries.pause()
 
     def _adopt(self) -> None:
@@ -145,6 +148,15 @@ class Client:
             self._connection.configure(parse_address(address) if address.strip() else None)
         except InvalidAddress as error:
             self._connection.refuse(str(error))
+
+    def pair(self) -> None:
+        """Ask the node to be let in; a second time begins anew."""
+        if self._connection.address is not None:
+            self._pairing.begin(self._connection.address)
+
+    def compared(self, same: bool) -> None:
+        """The artist has compared the digits with those that the node shows."""
+        self._pairing.compared(same)
 
     def render(self, order: Order) -> None:
         """Have a file rendered; a job that is known already is not taken twice."""

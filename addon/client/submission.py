@@ -37,7 +37,7 @@ from .recipe_cache import RecipeCache
 from .sender import Sender
 from .unpacked import open_source
 
-FULL_DISK_PAUSE_S = 10.0
+FULL_DISK_PAUSE_S = 3.0
 """How long to wait before offering files again to a node whose disk was full."""
 
 CHANGED_PAUSE_S = 1.0

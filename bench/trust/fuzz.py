@@ -35,7 +35,7 @@ from tests.system.harness import NodeProcess
 
 from ..measures import Measure
 from ..serving import memory
-from .dealer import dealer
+from .dealer import Door, invite
 from .mutation import Frames, hello, manifest_of, mutate, right_messages
 
 ATTACKERS = 2
@@ -65,28 +65,30 @@ FIGURES = (HARMED, GROWTH, RATE, LOGGED)
 def run(blender: Blender, messages: int, seed: int) -> Iterator[Measure]:
     """Send so many, from several processes over several sockets each."""
     with tempfile.TemporaryDirectory(prefix="relay-fuzz-", ignore_cleanup_errors=True) as folder:
+        guests = invite(ATTACKERS, Path(folder) / "node")
         node = NodeProcess(Path(folder) / "node", blender)
         try:
-            yield from _attack(node, messages, seed)
+            doors = [Door.of(node.address, keys) for keys in guests]
+            yield from _attack(node, doors, messages, seed)
         finally:
             node.close()
 
 
-def _attack(node: NodeProcess, messages: int, seed: int) -> Iterator[Measure]:
+def _attack(node: NodeProcess, doors: list[Door], messages: int, seed: int) -> Iterator[Measure]:
     assert node.process is not None
     pid = node.process.pid
     harmed: list[str] = []
     with (
         ProcessPoolExecutor(ATTACKERS, multiprocessing.get_context("spawn")) as pool,
         zmq.Context() as context,
-        Honest(context, node.address, seed) as honest,
+        Honest(context, Door.of(node.address), seed) as honest,
     ):
         honest.work()
-        list(pool.map(send_malformed, [node.address] * ATTACKERS, [SESSION_MESSAGES * 50] * ATTACKERS, [-1, -2]))
+        list(pool.map(send_malformed, doors, [SESSION_MESSAGES * 50] * ATTACKERS, [-1, -2]))
         before = most = memory(pid)
         began = time.perf_counter()
         share = messages // ATTACKERS
-        sent = [pool.submit(send_malformed, node.address, share, 2 * seed + each) for each in range(ATTACKERS)]
+        sent = [pool.submit(send_malformed, door, share, 2 * seed + each) for each, door in enumerate(doors)]
         while not all(each.done() for each in sent):
             try:
                 honest.work()
@@ -122,13 +124,13 @@ class Unharmed(Exception):
 class Honest:
     """An artist who uploads files and asks how the store is; use as a context."""
 
-    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", address: str, seed: int) -> None:
+    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", door: Door, seed: int) -> None:
         self.done = 0
         self.slowest_s = 0.0
         self._step = Ready.__name__
         """What it waits for."""
         self._chance = random.Random(f"honest {seed}")  # noqa: S311 - repeatable is the point
-        self._socket = dealer(context, address)
+        self._socket = door.dealer(context)
         self._send(hello(self._chance))
         while not isinstance(self._hear(), Ready):
             pass
@@ -177,11 +179,11 @@ class Honest:
 # A sender's own process
 
 
-def send_malformed(address: str, count: int, seed: int) -> int:
+def send_malformed(door: Door, count: int, seed: int) -> int:
     """Send so many messages; return their number when the node has taken all of them. Raises TimeoutError."""
     chance = random.Random(f"malformed {seed}")  # noqa: S311 - repeatable is the point
     with zmq.Context() as context:
-        senders = [_Sender(context, address, chance) for _ in range(SOCKETS)]
+        senders = [_Sender(context, door, chance) for _ in range(SOCKETS)]
         sent = 0
         while sent < count:
             for sender in senders:
@@ -194,13 +196,13 @@ def send_malformed(address: str, count: int, seed: int) -> int:
 class _Sender:
     """One connection after the other."""
 
-    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", address: str, chance: random.Random) -> None:
+    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", door: Door, chance: random.Random) -> None:
         self._context = context
-        self._address = address
+        self._door = door
         self._chance = chance
         self._said: deque[Frames] = deque(maxlen=50)
         self._right = right_messages(chance)
-        self._socket = dealer(context, address)
+        self._socket = door.dealer(context)
         self._on_this = 0
 
     def burst(self) -> int:
@@ -208,7 +210,7 @@ class _Sender:
         if self._on_this >= CONNECTION_MESSAGES:
             self.finish()
             self._right = right_messages(self._chance)
-            self._socket = dealer(self._context, self._address)
+            self._socket = self._door.dealer(self._context)
             self._on_this = 0
         if self._chance.random() < 0.9:
             self._socket.send_multipart(codec.encode(hello(self._chance)))

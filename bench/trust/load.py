@@ -2,17 +2,18 @@
 """A hundred clients that upload and watch at once: none is dropped, and none gets more of the node than another."""
 
 import asyncio
-import json
+import multiprocessing
 import random
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import zmq.asyncio
 
+from addon.keyring import KeyPair
 from addon.protocol import codec
 from addon.protocol.digest import BLAKE2B, chunk_digest
 from addon.protocol.limits import HEARTBEAT_S, MAX_CHUNK_BYTES, WINDOW_BYTES
@@ -36,11 +37,9 @@ from tests.system.harness import ClientProcess, NodeProcess
 
 from ..measures import Measure
 from ..memory import Growth, why_no_memory
-from .dealer import dealer
+from .dealer import Door, invite
 from .mutation import hello
 from .shots import Shots
-
-ROOT = Path(__file__).parents[2]
 
 CLIENTS = 100
 FILE_BYTES = 24 << 20
@@ -63,11 +62,14 @@ FIGURES = (MOST, LEAST, DROPPED, MEMORY, THROUGHPUT)
 def run(blender: Blender, seed: int, clients: int = CLIENTS, size: int = FILE_BYTES) -> Iterator[Measure]:
     """Measure from when all may send until the first has brought all."""
     with tempfile.TemporaryDirectory(prefix="relay-load-", ignore_cleanup_errors=True) as folder:
+        guests = invite(
+            clients, Path(folder) / "node", manages=True
+        )  # Else they would hear nothing of the artist's job.
         node = NodeProcess(Path(folder) / "node", blender)
         artist = ClientProcess(Path(folder) / "client")
         try:
             _render_meanwhile(artist, node, Shots(blender, Path(folder) / "shots"), Path(folder))
-            yield from _measure(node, clients, size, seed)
+            yield from _measure(node, guests, size, seed)
         finally:
             artist.close()
             node.close()
@@ -81,13 +83,13 @@ def _render_meanwhile(artist: ClientProcess, node: NodeProcess, shots: Shots, fo
     artist.until_state(job, "rendering")
 
 
-def _measure(node: NodeProcess, clients: int, size: int, seed: int) -> Iterator[Measure]:
+def _measure(node: NodeProcess, guests: list[KeyPair], size: int, seed: int) -> Iterator[Measure]:
     assert node.process is not None
     why = why_no_memory()
-    command = [sys.executable, "-m", "bench.trust.load", node.address, str(clients), str(size), str(seed)]
-    with Growth(node.process.pid) as growth:
-        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True, timeout=2 * PATIENCE_S)
-    found = json.loads(done.stdout)
+    clients = len(guests)
+    doors = [Door.of(node.address, keys) for keys in guests]
+    with Growth(node.process.pid) as growth, ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        found = pool.submit(upload, doors, size, seed).result()
     taken = found["taken"]
     mean = sum(taken) / len(taken)
     few, many = min(taken) / 1e6, max(taken) / 1e6
@@ -198,12 +200,12 @@ class _Client:
         await self._socket.send_multipart(codec.encode(message, payload))  # type: ignore[arg-type]
 
 
-async def _upload(address: str, count: int, size: int, seed: int) -> dict[str, object]:
+async def _upload(doors: list[Door], size: int, seed: int) -> dict[str, Any]:
     chance = random.Random(f"load {seed}")  # noqa: S311 - repeatable is the point
-    load = _Load(count)
+    load = _Load(len(doors))
     context = zmq.asyncio.Context()
     try:
-        load.clients = [_Client(load, dealer(context, address), chance, size) for _ in range(count)]
+        load.clients = [_Client(load, door.dealer(context), chance, size) for door in doors]
         tasks = [asyncio.create_task(client.run()) for client in load.clients]
         await asyncio.wait_for(load.go.wait(), PATIENCE_S)
         began = time.perf_counter()
@@ -224,6 +226,7 @@ async def _upload(address: str, count: int, size: int, seed: int) -> dict[str, o
     }  # fmt: skip
 
 
-if __name__ == "__main__":
+def upload(doors: list[Door], size: int, seed: int) -> dict[str, Any]:
+    """Have one client come in through each door; to be run in a process of its own."""
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-        print(json.dumps(runner.run(_upload(sys.argv[1], *map(int, sys.argv[2:5])))))
+        return runner.run(_upload(doors, size, seed))

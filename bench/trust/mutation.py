@@ -10,13 +10,16 @@ from addon.protocol import codec
 from addon.protocol.digest import BLAKE2B, chunk_digest
 from addon.protocol.manifest import FileEntry, Manifest
 from addon.protocol.messages import (
+    AskClients,
     AskStore,
     AskWorkers,
     Cancel,
+    ChangeClient,
     ChunkHead,
     Chunks,
     Codec,
     Collect,
+    Decide,
     Delivered,
     Forget,
     Grant,
@@ -28,6 +31,7 @@ from addon.protocol.messages import (
     Pong,
     Ready,
     Retry,
+    Revoke,
     Scope,
     Stored,
     Submit,
@@ -101,6 +105,10 @@ def right_messages(chance: random.Random) -> list[Frames]:
         (Delivered("17"), None),
         (AskStore(1 << 40), None),
         (AskWorkers(), None),
+        (AskClients(), None),
+        (Decide("123456", False), None),
+        (Revoke(spec.job), None),
+        (ChangeClient(spec.job, "guest", False), None),
         (Pong(), None),
         (Ready(), None),
         (Stored(manifest.digest), None),
@@ -110,7 +118,7 @@ def right_messages(chance: random.Random) -> list[Frames]:
 
 def hello(chance: random.Random) -> Hello:
     """Return that of somebody new."""
-    return Hello(PROTOCOL, VERSION, chance.randbytes(16).hex(), chance.randbytes(16).hex(), "fuzz", Scope.ALL)
+    return Hello(PROTOCOL, VERSION, chance.randbytes(16).hex(), "fuzz", Scope.ALL)
 
 
 def mutate(chance: random.Random, frames: Frames, others: Sequence[Frames]) -> Frames:

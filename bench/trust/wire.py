@@ -6,6 +6,8 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 
+from tests.system.harness import introduce
+
 from .faults import Event
 
 _BLOCK_BYTES = 32 << 10
@@ -19,6 +21,7 @@ class Wire:
         self._tell = tell
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
+        introduce(target, self.port)
         self._down = False
         self._rate: int | None = None
         self._restored = threading.Event()

@@ -12,6 +12,7 @@ from typing import Any
 import rich.console
 import typer
 
+MOST_SLOTS = 64
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 console = rich.console.Console(highlight=False)
@@ -39,6 +40,15 @@ def size(text: str) -> int:
     return int(float(match[1]) * _UNITS[match[2]])
 
 
+def slot_count(text: str) -> int | None:
+    """Return the number of slots for an option's text; None for auto."""
+    if text == "auto":
+        return None
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_SLOTS:
+        raise typer.BadParameter(f"{text} is neither auto nor a number from 1 to {MOST_SLOTS}.")
+    return int(text)
+
+
 def fail(sentence: str) -> typer.Exit:
     """Say what is wrong on stderr; raise what is returned."""
     errors.print(sentence, style="red", markup=False)
@@ -53,4 +63,4 @@ def log_to_stderr(verbose: bool) -> None:
     logging.getLogger("asyncio").setLevel(logging.WARNING)
 
 
-from . import node, submit, remote, machine  # noqa: E402, F401, I001  (they add their commands, in this order, to `app`)
+from . import node, submit, remote, pairing, machine  # noqa: E402, F401, I001  (they add their commands, in this order, to `app`)

@@ -14,7 +14,7 @@ from addon.protocol import blendfile
 from addon.protocol.codec import build
 from server.blenders import Blender, NoBlender, choose_blender, find_blenders
 from server.errors import ServerError
-from server.executors.worker_process import environment
+from server.sandbox import environment
 
 
 class CannotAsk(ServerError):

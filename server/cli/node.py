@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`python -m server` without a command: run a node."""
 
+import logging
 import os
 import shutil
 from pathlib import Path
@@ -11,15 +12,20 @@ import psutil
 import typer
 
 from addon.protocol.address import Address, InvalidAddress, parse_address
+from addon.protocol.messages import PairingRequest
+from addon.protocol.pairing import spaced
 from addon.protocol.version import DEFAULT_PORT, VERSION
 
-from ..blenders import find_blenders
+from ..blenders import Blender, find_blenders
 from ..errors import ServerError
 from ..executors.watch import SPARES, Limits
-from ..serve import Options, is_loopback, serve
-from . import app, console, fail, log_to_stderr, run, size
+from ..sandbox import Containment, Mode, contain
+from ..serve import Options, serve
+from . import app, console, fail, log_to_stderr, run, size, slot_count
 
-DEFAULT_LISTEN = f"127.0.0.1:{DEFAULT_PORT}"
+log = logging.getLogger(__name__)
+
+DEFAULT_LISTEN = f"0.0.0.0:{DEFAULT_PORT}"
 DEFAULT_DATA = platformdirs.user_data_path("relay-render", appauthor=False) / "node"
 
 Listen = Annotated[
@@ -44,7 +50,13 @@ StoreLimit = Annotated[
 ]
 Slots = Annotated[
     int | None,
-    typer.Option("--slots", min=1, max=64, help="Frames rendered at once.", show_default="one for each GPU, or one"),
+    typer.Option(
+        "--slots",
+        metavar="N|auto",
+        parser=slot_count,
+        help="Frames rendered at once, 1 to 64. auto: one for each GPU; on the processor as many as gain from it.",
+        show_default="auto",
+    ),
 ]
 Spares = Annotated[
     int,
@@ -65,6 +77,33 @@ WorkerMemory = Annotated[
         show_default="nine tenths of the machine's",
     ),
 ]
+WorkerDisk = Annotated[
+    int | None,
+    typer.Option(
+        "--worker-disk",
+        metavar="SIZE",
+        parser=size,
+        help="A Blender that writes more for the file it has open is ended, and its frame fails.",
+        show_default="half of what is free",
+    ),
+]
+FrameTimeLimit = Annotated[
+    float | None,
+    typer.Option(
+        "--frame-time-limit",
+        metavar="SECONDS",
+        min=0.1,
+        help="A frame that takes longer fails, and its Blender is ended.",
+        show_default="none",
+    ),
+]
+SandboxMode = Annotated[
+    Mode,
+    typer.Option(
+        "--sandbox",
+        help="Shut Blenders in: where that is possible, or else refuse to start, or not at all.",
+    ),
+]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log every step.")]
 Version = Annotated[bool, typer.Option("--version", help="Say the version and end.")]
 
@@ -78,6 +117,9 @@ def main(  # noqa: PLR0913, PLR0917 - each is an option
     slots: Slots = None,
     spares: Spares = SPARES,
     worker_memory: WorkerMemory = None,
+    worker_disk: WorkerDisk = None,
+    frame_time_limit: FrameTimeLimit = None,
+    sandbox: SandboxMode = Mode.AUTO,
     store_limit: StoreLimit = None,
     verbose: Verbose = False,
     version: Version = False,
@@ -93,10 +135,21 @@ def main(  # noqa: PLR0913, PLR0917 - each is an option
     if context.invoked_subcommand is not None:
         return
     log_to_stderr(verbose)
-    limits = Limits(worker_memory or psutil.virtual_memory().total * 9 // 10, spares=spares)
-    options = _options(listen, data, blender or [], slots, limits, store_limit)
+    address = listen_address(listen)
     try:
-        run(serve(options, lambda port: _announce(options, port)))
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)  # Artists' files are nobody else's business.
+        disk = shutil.disk_usage(data)
+        limits = Limits(
+            worker_memory or psutil.virtual_memory().total * 9 // 10,
+            spares=spares,
+            disk=worker_disk or disk.free // 2,
+            frame_s=frame_time_limit,
+        )
+        containment = _contained(sandbox, _blenders(blender or []), data)
+        options = Options(
+            address, data, list(containment.cells), slots, limits, store_limit or disk.total // 5, containment
+        )
+        run(serve(options, lambda port: _announce(options, port), _show_request))
     except (ServerError, OSError) as error:
         raise fail(str(error)) from error
     except KeyboardInterrupt:
@@ -113,17 +166,27 @@ def listen_address(text: str) -> Address:
         raise fail(str(error)) from error
 
 
-def _options(
-    listen: str, data: Path, extra: list[Path], slots: int | None, limits: Limits, store_limit: int | None
-) -> Options:
-    address = listen_address(listen)
+def _blenders(extra: list[Path]) -> list[Blender]:
     blenders = find_blenders(extra)
     if not blenders:
         raise fail(
             'No Blender found: install one from blender.org, name one with --blender, or `pip install ".[embedded]"`.'
         )
-    data.mkdir(parents=True, exist_ok=True)
-    return Options(address, data, blenders, slots, limits, store_limit or shutil.disk_usage(data).total // 5)
+    return blenders
+
+
+def _contained(mode: Mode, blenders: list[Blender], data: Path) -> Containment:
+    """Find out which Blenders run in a sandbox, and say it once when they do not."""
+    containment = contain(mode, blenders, data)
+    if containment.reasons:
+        log.warning("%s", " ".join(containment.reasons))
+    return containment
+
+
+def _show_request(request: PairingRequest) -> None:
+    code = spaced(request.code)
+    console.print(f"{request.name} ({request.host}) asks to be let in, and should show", markup=False)
+    console.print(f"\n    [bold]{code}[/bold]\n\nIf it does: python -m server allow {code}")
 
 
 def _announce(options: Options, port: int) -> None:
@@ -134,8 +197,4 @@ def _announce(options: Options, port: int) -> None:
     for blender in reversed(options.blenders):
         console.print(f"  Blender {blender.name}  {blender.source}")
     console.print(f"  Data in {options.data}")
-    if not is_loopback(options.listen.host):
-        console.print(
-            "[yellow]Anyone who reaches this address can render here and read what others sent: "
-            "nothing is encrypted and nobody is asked for a key yet. Use it on a network you trust.[/yellow]"
-        )
+    console.print(f"  {options.containment.describe()}")

@@ -10,7 +10,7 @@ import rich.live
 import typer
 
 from addon.client.beside import run_beside
-from addon.client.observer import Observer, Unreachable
+from addon.client.observer import Declined, Observer, Unreachable
 from addon.client.service import Client
 from addon.protocol.address import InvalidAddress, parse_address
 from addon.protocol.messages import FINISHED, AskStore, AskWorkers, Cancel, JobStatus
@@ -25,13 +25,15 @@ def status(to: To = DEFAULT_TO) -> None:
     """Show a node's jobs, and what its Blenders cost."""
 
     async def show() -> None:
-        async with _observer(to) as observer:
+        async with observing(to) as observer:
             observer.send(AskWorkers())
-            await observer.until(lambda: observer.workers is not None)
-            assert observer.workers is not None
+            with contextlib.suppress(Declined):  # Who is not trusted sees the own jobs only.
+                await observer.until(lambda: observer.workers is not None)
             console.print(observer.welcome_text, markup=False)
+            console.print("Its Blenders are sandboxed." if observer.sandboxed else "Its Blenders are not sandboxed.")
             console.print(job_table(observer.jobs.values()))
-            console.print(worker_table(observer.workers))
+            if observer.workers is not None:
+                console.print(worker_table(observer.workers))
 
     run(show())
 
@@ -56,7 +58,7 @@ def cancel(
     """Stop a job. Frames that are rendered already still come back."""
 
     async def stop() -> None:
-        async with _observer(to) as observer:
+        async with observing(to) as observer:
             wanted = _pick(job, observer.jobs)
             if wanted.state in FINISHED:
                 raise fail(f"Job {wanted.job[:8]} ({wanted.title}) has ended already: {wanted.state}.")
@@ -82,7 +84,7 @@ def store(
     """Show what a node keeps of artists' files, so that only what changes has to travel."""
 
     async def ask() -> None:
-        async with _observer(to) as observer:
+        async with observing(to) as observer:
             observer.send(AskStore(shrink_to))
             await observer.until(lambda: observer.store is not None)
             assert observer.store is not None
@@ -103,7 +105,7 @@ async def _watch(to: str, data: Path) -> None:
 
         async def show_jobs() -> None:
             said = ""
-            async with _observer(to) as observer:
+            async with observing(to) as observer:
                 while True:
                     live.update(job_table(observer.jobs.values()), refresh=True)
                     await observer.news(patient=True)
@@ -117,12 +119,12 @@ async def _watch(to: str, data: Path) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _observer(to: str) -> AsyncIterator[Observer]:
+async def observing(to: str) -> AsyncIterator[Observer]:
     """A look at all jobs of a node; says why when there is none."""
     try:
         async with Observer.at(parse_address(to)) as observer:
             yield observer
-    except (InvalidAddress, Unreachable) as error:
+    except (InvalidAddress, Unreachable, Declined) as error:
         raise fail(str(error)) from error
 
 

@@ -49,7 +49,7 @@ def worker_table(workers: Workers) -> rich.table.Table:
 def store_table(store: StoreStatus) -> rich.table.Table:
     """What a node keeps, a line for each kind."""
     table = rich.table.Table(box=None, show_header=False, pad_edge=False)
-    used = "" if store.last_use is None else f", last used {_moment(store.last_use)}"
+    used = "" if store.last_use is None else f", last used {moment(store.last_use)}"
     rows = [
         ("Files", f"{store.files}{used}"),
         ("On the disk", f"{short_size(store.bytes)} of {short_size(store.limit)}"),
@@ -72,7 +72,8 @@ def short_size(count: int) -> str:
     return f"{count} B"
 
 
-def _moment(seconds: float) -> str:
+def moment(seconds: float) -> str:
+    """Date and time of this machine, to the minute."""
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
 
 

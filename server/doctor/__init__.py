@@ -7,7 +7,7 @@ from pathlib import Path
 from addon.protocol.address import Address
 
 from ..blenders import WHEEL, survey_blenders, wheel_version
-from . import blender, machine
+from . import blender, machine, sandbox
 from .finding import Finding, State
 
 __all__ = ["Finding", "State", "examine"]
@@ -26,6 +26,7 @@ def examine(listen: Address, data: Path, extra: Sequence[Path] = ()) -> list[Fin
         machine.gpu(),
         machine.display(),
         machine.zstd(),
+        *sandbox.sandbox(survey.blenders, data),
         *machine.data_folder(data),
         machine.listening(listen),
         machine.port(listen),

@@ -95,11 +95,9 @@ def listening(address: Address) -> Finding:
     """Who will reach the node."""
     if is_loopback(address.host):
         text = f"On {address.host} only programs of this machine reach the node."
-        return Finding(
-            "Address", State.OK, text, "To let artists in, start it with --listen and this machine's address."
-        )
-    text = f"On {address.host} everyone in the network reaches the node, and nothing is encrypted or asked for a key."
-    return Finding("Address", State.WARNING, text, "Use it on a network you trust, or leave out --listen.")
+        return Finding("Address", State.OK, text, "To let artists of other machines in, leave out --listen.")
+    text = f"On {address.host} the network reaches the node; who is not paired is not let in."
+    return Finding("Address", State.OK, text)
 
 
 def port(address: Address) -> Finding:

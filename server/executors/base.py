@@ -17,6 +17,8 @@ class Assignment:
     """Everything a Blender needs for one task."""
 
     task: Task
+    owner: str
+    """Whose file it is."""
     blender: Blender
     blend: Path
     tree: Path
@@ -24,7 +26,7 @@ class Assignment:
     roots: tuple[str, ...]
     scene: str | None
     folder: Path
-    """Exists and is empty; all that the task writes goes below it."""
+    """Exists and is empty; all that the task wrote comes to lie below it."""
     log: Path
     """Blender's own words are appended here."""
     draft: bool = False
@@ -76,6 +78,8 @@ class Written:
 
     seconds: float
     """Of the frame itself."""
+    load: float
+    """Part of the cores of its machine that it used meanwhile, 0 to 1."""
     draft_s: float | None
     """Of the draft before it; None: there was none."""
     files: tuple[WrittenFile, ...]
@@ -111,11 +115,13 @@ class BlenderDied:
 
     last_words: str
     """The end of what it printed."""
+    reason: str = ""
+    """Why we ended it, one sentence; empty: it ended by itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptClosed:
-    """Nothing writes to the assignment's folder any more: it may be deleted."""
+    """Nothing comes into the assignment's folder any more: it may be deleted."""
 
 
 Event = Opened | Progressed | Written | PreviewMade | NotSplit | TaskFailed | BlenderDied | AttemptClosed
@@ -132,7 +138,16 @@ class Executor(abc.ABC):
 
     @property
     def cpu_slots(self) -> int:
-        """Tasks that can run at once of a job that renders on the processor."""
+        """Tasks that run at once on the processor before it is known what is fastest there."""
+        return self.slots
+
+    @property
+    def has_gpus(self) -> bool:
+        """Whether a scene can be rendered on anything but the processor."""
+        return False
+
+    def most_slots(self) -> int:
+        """Return for how many tasks like those that run now there are slots and memory."""
         return self.slots
 
     @abc.abstractmethod
@@ -146,6 +161,10 @@ class Executor(abc.ABC):
     @abc.abstractmethod
     async def workers(self) -> list[WorkerStatus]:
         """Say which Blenders there are and what they cost."""
+
+    @abc.abstractmethod
+    async def let_go(self) -> None:
+        """End what has files open and nothing to do: their room on the disk is free only then."""
 
     @abc.abstractmethod
     def run(self, slot: int, assignment: Assignment) -> None:

@@ -4,8 +4,10 @@
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
+
+import psutil
 
 from addon.protocol.messages import WorkerState, WorkerStatus
 
@@ -23,13 +25,14 @@ from .base import (
     Progressed,
     TaskFailed,
     Written,
-    WrittenFile,
 )
 from .family import look_at
-from .spares import Kind, Spares
-from .watch import LOOK_S, Limits, Look
+from .spares import LOW_MEMORY, Kind, Spares
+from .takeover import NotTaken
+from .watch import COST_LOOK_S, LOOK_S, Limits, Look, too_costly
 from .worker import Gpu, Worker
 from .worker_process import Line
+from .workplace import Workshop
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +41,12 @@ HELD_S = 300.0
 sooner, and the memory of a heavy scene is in the owner's way.
 """
 
+CORES = len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else os.cpu_count() or 1
+"""Those that this process, and the Blenders that it starts, may use; macOS has no such limits."""
+
+MOST_CPU_SLOTS = 8
+"""Of one job on the processor: each holds the scene in memory, and they share what the cores share."""
+
 FIRST_START_S = 60.0
 """A Blender that is not ready after this long tells nothing of GPUs: the node goes on with one slot."""
 
@@ -45,19 +54,19 @@ FIRST_START_S = 60.0
 class LocalExecutor(Executor):
     """Blenders side by side on this machine."""
 
-    def __init__(self, slots: int | None, limits: Limits, listener: Listener) -> None:
-        """`slots` None: one for each GPU, which `start` finds out, or one where there is none.
-
-        On a processor a second frame beside the first gains nothing: Cycles uses all cores for one.
+    def __init__(self, slots: int | None, limits: Limits, workshop: Workshop, listener: Listener) -> None:
+        """`slots` None: one for each GPU, which `start` finds out; where there is none, as many as a job may ever gain
+        from.
         """
         self._count = slots
         self._limits = limits
+        self._workshop = workshop
         self._listener = listener
         self._first_ready = asyncio.Event()
         self._gpus: Sequence[Gpu] = ()
-        self._spares = Spares(limits, self._idle, self._on_ready)
-        self._slots = [_Slot(listener, limits, self._spares) for _ in range(1 if slots is None else slots)]
-        self._watching: asyncio.Task[None] | None = None
+        self._spares = Spares(limits, workshop, self._idle, self._on_ready)
+        self._slots = [self._new_slot() for _ in range(1 if slots is None else slots)]
+        self._watching: list[asyncio.Task[None]] = []
         self._scout: Worker | None = None
         """A Blender that only tells which GPUs there are, for a node that keeps no spares."""
 
@@ -67,7 +76,8 @@ class LocalExecutor(Executor):
 
     async def start(self, blender: Blender) -> None:
         """Have a first Blender wait, and learn from it which GPUs there are."""
-        self._watching = asyncio.get_running_loop().create_task(self._watch())
+        loop = asyncio.get_running_loop()
+        self._watching = [loop.create_task(self._watch()), loop.create_task(self._watch_costs())]
         if not self._slots:
             return
         if self._limits.spares:
@@ -82,14 +92,36 @@ class LocalExecutor(Executor):
             self._scout.kill()
         if len(self._gpus) > 1:
             self._share_gpus(blender)
+        elif not self._gpus and self._count is None and self._first_ready.is_set():
+            self._add_slots(min(CORES, MOST_CPU_SLOTS))
 
     @property
     def cpu_slots(self) -> int:
-        """With a slot for each GPU a scene for the processor gets one of them: it uses all cores."""
+        """Unless the owner says how many: one, since Cycles uses all cores for one frame."""
         return 1 if self._count is None else len(self._slots)
+
+    @property
+    def has_gpus(self) -> bool:
+        return bool(self._gpus)
+
+    def most_slots(self) -> int:
+        if self._count is not None:
+            return len(self._slots)
+        largest = max((slot.worker.watch.memory for slot in self._slots if slot.worker is not None), default=0)
+        if not largest:
+            return 1  # Nobody has looked yet.
+        memory = psutil.virtual_memory()
+        busy = sum(slot.busy for slot in self._slots)
+        return min(len(self._slots), busy + max(0, int((memory.available - LOW_MEMORY * memory.total) / largest)))
 
     def expect(self) -> None:
         self._spares.expect()
+
+    async def let_go(self) -> None:
+        idle = [(slot, slot.worker) for slot in self._slots if slot.worker is not None and not slot.busy]
+        for slot, _ in idle:
+            slot.end()
+        await asyncio.gather(*(worker.wait() for _, worker in idle))
 
     def run(self, slot: int, assignment: Assignment) -> None:
         self._slots[slot].run(assignment)
@@ -106,8 +138,8 @@ class LocalExecutor(Executor):
         return [status for status in of_slots if status is not None] + spares
 
     async def close(self) -> None:
-        if self._watching is not None:
-            self._watching.cancel()
+        for watching in self._watching:
+            watching.cancel()
         workers = self._spares.close()
         for slot in self._slots:
             slot.end()
@@ -124,7 +156,7 @@ class LocalExecutor(Executor):
 
     def _start_scout(self, blender: Blender) -> Worker | None:
         try:
-            scout = Worker(blender, None)
+            scout = Worker(blender, None, self._workshop)
         except OSError:  # A slot will say so to the artist.
             self._first_ready.set()
             return None
@@ -135,7 +167,7 @@ class LocalExecutor(Executor):
     def _share_gpus(self, blender: Blender) -> None:
         """One GPU for each slot; those that run already keep all until their next Blender."""
         if self._count is None:
-            self._slots += [_Slot(self._listener, self._limits, self._spares) for _ in self._gpus[len(self._slots) :]]
+            self._add_slots(len(self._gpus))
         for number, slot in enumerate(self._slots):
             slot.gpu = self._gpus[number % len(self._gpus)].id
         if self._limits.spares:
@@ -143,6 +175,12 @@ class LocalExecutor(Executor):
             for slot in self._slots:
                 self._spares.expect(Kind(blender, slot.gpu))
         log.info("%d slots on %s", len(self._slots), ", ".join(gpu.name for gpu in self._gpus))
+
+    def _add_slots(self, count: int) -> None:
+        self._slots += [self._new_slot() for _ in range(count - len(self._slots))]
+
+    def _new_slot(self) -> "_Slot":
+        return _Slot(self._listener, self._limits, self._workshop, self._spares)
 
     def _idle(self) -> bool:
         return not any(slot.busy for slot in self._slots)
@@ -163,6 +201,17 @@ class LocalExecutor(Executor):
                 slot.end_if_idle(now)
             self._spares.tend()
 
+    async def _watch_costs(self) -> None:
+        """See more often whether a frame takes too long, or too much of the disk."""
+        while True:
+            await asyncio.sleep(COST_LOOK_S)
+            for slot in self._slots:
+                if (worker := slot.worker) is None or not slot.busy:
+                    continue
+                written = await asyncio.to_thread(worker.bytes_written)
+                if worker is slot.worker and (reason := too_costly(worker.frame_s, written, self._limits)):
+                    worker.put_down(reason, is_final=True)
+
     async def _looks(self) -> list[tuple[Worker, Look]]:
         workers = [slot.worker for slot in self._slots if slot.worker is not None] + self._spares.workers
         looks = await asyncio.to_thread(lambda: [look_at(worker.pid) for worker in workers])
@@ -178,12 +227,13 @@ class LocalExecutor(Executor):
 class _Slot:
     """At most one Blender, and at most one assignment that it works on."""
 
-    def __init__(self, listener: Listener, limits: Limits, spares: Spares) -> None:
+    def __init__(self, listener: Listener, limits: Limits, workshop: Workshop, spares: Spares) -> None:
         self.gpu: str | None = None
         """The one that this slot's next Blender renders with; None: all."""
         self.worker: Worker | None = None
         self._listener = listener
         self._limits = limits
+        self._workshop = workshop
         self._spares = spares
         self._assignment: Assignment | None = None
         self.ending: list[Worker] = []
@@ -205,7 +255,7 @@ class _Slot:
 
     def run(self, assignment: Assignment) -> None:
         assert self._assignment is None, "the slot is busy"
-        if self.worker is not None and (self.worker.blender, self.worker.gpu) != (assignment.blender, self.gpu):
+        if self.worker is not None and not self._fits(self.worker, assignment):
             self.end()
         self._assignment = assignment
         if self.worker is None and not self._get_worker(assignment.blender):
@@ -238,12 +288,17 @@ class _Slot:
             return None
         return _status(self.worker, number, WorkerState.RENDERING if self.busy else WorkerState.IDLE, now)
 
+    def _fits(self, worker: Worker, assignment: Assignment) -> bool:
+        """A file may have got hold of the Blender that opened it: the next artist's gets another."""
+        same_owner = worker.owner in (None, assignment.owner)
+        return same_owner and (worker.blender, worker.gpu) == (assignment.blender, self.gpu)
+
     def _get_worker(self, blender: Blender) -> bool:
         """Take a spare, or start a Blender."""
         worker = self._spares.take(Kind(blender, self.gpu))
         if worker is None:
             try:
-                worker = Worker(blender, self.gpu)
+                worker = Worker(blender, self.gpu, self._workshop)
             except OSError as error:
                 failure = TaskFailed(f"{blender.source} cannot be started: {error.strerror}.", fatal=True)
                 asyncio.get_running_loop().call_soon(self._finish, failure)  # Not while the caller books the start.
@@ -285,9 +340,13 @@ class _Slot:
         self._tell(Progressed(*fields))
 
     def _on_written(self, worker: Worker, line: Line) -> None:
-        files = tuple(
-            WrittenFile(output["directory"], output["name"], Path(output["path"])) for output in line["outputs"]
-        )
+        if self._assignment is None:
+            return
+        try:
+            files = worker.take(self._assignment, line)
+        except (NotTaken, OSError) as error:
+            worker.put_down(f"What it wrote could not be taken over: {error}", deaf=True)
+            return
         if worker.watch.worn_out(worker.frames, self._limits):
             log.info(
                 "Blender %d is replaced after %d frames, %d MB", worker.pid, worker.frames, worker.watch.memory >> 20
@@ -295,13 +354,22 @@ class _Slot:
             worker.retire()  # After what is left to do: the preview of this frame.
             self.ending.append(worker)
             self.worker = None
-        self._finish(Written(float(line["seconds"]), line["draft_s"], files))
+        seconds = float(line["seconds"])
+        load = min(1.0, line["cpu_s"] / (seconds * CORES)) if seconds else 0.0
+        self._finish(Written(seconds, load, line["draft_s"], files))
 
     def _on_preview(self, worker: Worker, line: Line) -> None:
-        self._listener(worker.unfinished[0], PreviewMade(Path(line["path"])))
+        try:
+            preview = worker.take_preview(worker.unfinished[0], line)
+        except (NotTaken, OSError) as error:
+            log.warning("a preview could not be taken over: %s", error)
+        else:
+            self._listener(worker.unfinished[0], PreviewMade(preview))
 
     def _on_closed(self, worker: Worker, _: Line) -> None:
-        self._listener(worker.unfinished.pop(0), AttemptClosed())
+        if worker is self.worker and worker.unfinished[0] is self._assignment:
+            raise ValueError("closed before its end")
+        self._listener(worker.finished(), AttemptClosed())
 
     def _on_failed(self, _: Worker, line: Line) -> None:
         self._finish(TaskFailed(str(line["reason"]), bool(line.get("fatal"))))
@@ -314,7 +382,10 @@ class _Slot:
             log.warning("a Blender ended by itself")
             self.worker = None
             self.ending.append(worker)
-            self._finish(BlenderDied(worker.last_words))
+            if worker.is_final:
+                self._finish(TaskFailed(worker.reason, fatal=False))
+            else:
+                self._finish(BlenderDied(worker.last_words, worker.reason))
         self.ending.remove(worker)
         for assignment in worker.unfinished:
             self._listener(assignment, AttemptClosed())

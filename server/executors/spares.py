@@ -11,6 +11,7 @@ import psutil
 from ..blenders import Blender
 from .watch import Limits
 from .worker import Worker
+from .workplace import Workshop
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +49,11 @@ def wanted(used: Mapping[Kind, float], now: float, limits: Limits) -> list[Kind]
 class Spares:
     """The Blenders that wait. `idle` says whether no slot renders: only then are engines warmed up."""
 
-    def __init__(self, limits: Limits, idle: Callable[[], bool], on_ready: Callable[[Worker], None]) -> None:
+    def __init__(
+        self, limits: Limits, workshop: Workshop, idle: Callable[[], bool], on_ready: Callable[[Worker], None]
+    ) -> None:
         self._limits = limits
+        self._workshop = workshop
         self._idle = idle
         self._on_ready = on_ready
         self._used: dict[Kind, float] = {}
@@ -129,7 +133,7 @@ class Spares:
 
     def _start(self, kind: Kind) -> None:
         try:
-            worker = Worker(kind.blender, kind.gpu)
+            worker = Worker(kind.blender, kind.gpu, self._workshop)
         except OSError as error:  # A slot will say so to the artist.
             log.warning("%s cannot be started: %s", kind.blender.source, error.strerror)
             self._broken.add(kind)

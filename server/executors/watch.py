@@ -6,6 +6,9 @@ from dataclasses import dataclass
 LOOK_S = 5.0
 """Between two looks at a Blender's process; each costs the node some milliseconds for all of them."""
 
+COST_LOOK_S = 1.0
+"""Between two looks at what a frame has cost so far: a disk takes some GB in that time, at most."""
+
 SILENT_LOOKS = 6
 """A Blender that says nothing and computes nothing for so many looks, half a minute, hangs. One that opens a large file
 says nothing either, for minutes, but computes, or waits for a disk for less than this.
@@ -37,6 +40,10 @@ class Limits:
     """Blenders kept ready for each slot, of the versions used last."""
     idle_s: float = 1800.0
     """Seconds after which a Blender that nobody uses is ended."""
+    disk: int | None = None
+    """Bytes that one may write, all its files together; None: as many as there is room for."""
+    frame_s: float | None = None
+    """Seconds for a frame, or for a part of one; None: as many as it takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +54,15 @@ class Look:
     """Computed so far, all threads together."""
     memory: int
     """Resident bytes."""
+
+
+def too_costly(frame_s: float, written: int, limits: Limits) -> str | None:
+    """Return why a frame that has taken so many seconds, and bytes of the disk, must end, in a sentence, or None."""
+    if limits.frame_s is not None and frame_s > limits.frame_s:
+        return f"It took longer than the {limits.frame_s:g} s that the node gives to a frame."
+    if limits.disk is not None and written > limits.disk:
+        return f"It wrote more than the {limits.disk / 1e9:.1f} GB that the node gives to one Blender."
+    return None
 
 
 class Watch:

@@ -9,16 +9,27 @@ import logging
 import os
 import subprocess
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psutil
+
+from ..sandbox import Command
 
 log = logging.getLogger(__name__)
 
 LAST_LINES = 30
 """Lines of Blender's own output that are kept for a failure's reason."""
+
+LAST_LINE_CHARS = 2000
+"""Of each of them."""
+
+LINE_CHARS = 1 << 20
+"""Of one line that Blender says; a longer one is taken for several. Nobody's memory is its own to fill."""
+
+LOG_BYTES = 64 << 20
+"""Of a job's log; what Blender says beyond is lost."""
 
 Line = dict[str, Any]
 
@@ -26,8 +37,10 @@ Line = dict[str, Any]
 class WorkerProcess:
     """A running worker. Callbacks come on the loop that was running when it was made."""
 
-    def __init__(self, command: Sequence[str], on_line: Callable[[Line], None], on_exit: Callable[[], None]) -> None:
-        """Start `command`. Raises OSError when that is not possible."""
+    def __init__(
+        self, command: Command, folder: Path, on_line: Callable[[Line], None], on_exit: Callable[[], None]
+    ) -> None:
+        """Start `command` in `folder`. Raises OSError when that is not possible."""
         self._loop = asyncio.get_running_loop()
         self._on_line = on_line
         self._on_exit = on_exit
@@ -36,8 +49,9 @@ class WorkerProcess:
         self._killed = False
         # A session of its own: Ctrl+C in the server's terminal is for the server, which ends its Blenders itself.
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8",
-            errors="replace", start_new_session=os.name == "posix", creationflags=_no_window(), env=environment(),
+            command.argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            encoding="utf-8", errors="replace", start_new_session=os.name == "posix", creationflags=_no_window(),
+            env=command.environment, cwd=folder,
         )  # fmt: skip
         self._chatter = threading.Thread(target=self._read_chatter, name="blender-stderr", daemon=True)
         self._lines = threading.Thread(target=self._read_lines, name="blender-stdout", daemon=True)
@@ -67,6 +81,11 @@ class WorkerProcess:
         except (BrokenPipeError, OSError):  # Windows reports EINVAL.
             log.debug("Blender %d is gone, command dropped", self.pid)
 
+    def pretend(self, *lines: Line) -> None:
+        """Have these lines heard, soon, as if Blender had said them."""
+        for line in lines:
+            self._call(self._deliver, line)
+
     def kill(self, deaf: bool = True) -> None:
         """End Blender and all its children now, on_exit comes when it is gone. `deaf`: no line comes any more."""
         self._killed = self._killed or deaf
@@ -79,13 +98,15 @@ class WorkerProcess:
     def _read_lines(self) -> None:
         assert self._process.stdout is not None
         with self._process.stdout as lines:
-            for text in lines:
+            for text in _lines(lines):
                 try:
                     line = json.loads(text)
-                except ValueError:
-                    self._last_lines.append(text.rstrip())
-                    continue
-                self._call(self._deliver, line)
+                except (ValueError, RecursionError):
+                    line = None
+                if isinstance(line, dict):
+                    self._call(self._deliver, line)
+                else:
+                    self._last_lines.append(text.rstrip()[:LAST_LINE_CHARS])
         self._chatter.join()
         self._process.wait()
         self._call(self._ended)
@@ -93,8 +114,8 @@ class WorkerProcess:
     def _read_chatter(self) -> None:
         assert self._process.stderr is not None
         with self._process.stderr as words:
-            for text in words:
-                self._last_lines.append(text.rstrip())
+            for text in _lines(words):
+                self._last_lines.append(text.rstrip()[:LAST_LINE_CHARS])
                 if self._log is not None:
                     _append(self._log, text)
 
@@ -105,14 +126,29 @@ class WorkerProcess:
         self._on_exit()
 
     def _deliver(self, line: Line) -> None:
-        if not self._killed:
+        if self._killed:
+            return
+        try:
             self._on_line(line)
+        except (
+            LookupError,
+            TypeError,
+            ValueError,
+            AttributeError,
+        ) as error:  # A file may have got hold of this Blender.
+            log.warning("Blender %d says what no worker says, and is ended", self.pid, exc_info=error)
+            self.kill()
 
     def _call(self, function: Callable[..., None], *arguments: object) -> None:
         try:
             self._loop.call_soon_threadsafe(function, *arguments)
         except RuntimeError:
             log.debug("the loop has ended before Blender %d", self.pid)
+
+
+def _lines(pipe: IO[str]) -> Iterator[str]:
+    """Yield the lines of a pipe to its end."""
+    return iter(lambda: pipe.readline(LINE_CHARS), "")
 
 
 def kill_tree(pid: int) -> None:
@@ -133,15 +169,10 @@ def _append(path: Path, text: str) -> None:
     """Add to a log; a log that cannot be written must not end the reading, or Blender would block on a full pipe."""
     try:
         with path.open("a", encoding="utf-8") as file:
-            file.write(text)
+            if file.tell() < LOG_BYTES:
+                file.write(text)
     except OSError as error:
         log.debug("%s: %s", path, error)
-
-
-def environment() -> dict[str, str]:
-    """Return this process's environment without what would change Blender's rendering or its Python."""
-    dropped = {"PYTHONPATH", "PYTHONHOME", "OMP_NUM_THREADS", "VIRTUAL_ENV"}
-    return {name: value for name, value in os.environ.items() if name not in dropped}
 
 
 def _no_window() -> int:

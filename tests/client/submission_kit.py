@@ -36,7 +36,7 @@ from addon.protocol.messages import (
     Welcome,
 )
 from addon.protocol.version import PROTOCOL, VERSION
-from tests.system.harness import PATIENCE_S, ClientProcess
+from tests.system.harness import PATIENCE_S, ClientProcess, bind_securely
 
 M = TypeVar("M", bound=ClientMessage)
 
@@ -51,7 +51,7 @@ class ScriptedNode:
     def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]") -> None:
         self._router = context.socket(zmq.ROUTER)
         self._router.setsockopt(zmq.LINGER, 0)
-        self.address = f"127.0.0.1:{self._router.bind_to_random_port('tcp://127.0.0.1')}"
+        self.address = f"127.0.0.1:{bind_securely(self._router)}"
         self._peer = b""
         self.chunks: dict[bytes, Buffer] = {}
         """All that it has ever received, by their names."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from addon.client.ledger import Entry, Ledger, Order, Trigger, client_id
+from addon.client.ledger import Entry, Ledger, Order, Trigger
 
 ROOT = Path(__file__).parents[2]
 
@@ -80,8 +80,3 @@ def test_only_saves_that_keep_nothing_supersede() -> None:
 def test_an_order_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="is not"):
         order(**wrong)
-
-
-def test_an_installation_keeps_its_identifier(tmp_path: Path) -> None:
-    assert client_id(tmp_path / "data") == client_id(tmp_path / "data")
-    assert len(client_id(tmp_path / "data")) == 32

@@ -41,6 +41,7 @@ selected = jobs.selected_job()
 answer = {{
     "connection": jobs.connection.state,
     "text": jobs.connection.text,
+    "pairing": [jobs.pairing.state, jobs.pairing.digits, jobs.pairing.text],
     "problem": jobs.problem,
     "obstacle": collect.obstacle(bpy.context.scene),
     "jobs": {{job.job: job.state for job in jobs.rows()}},

@@ -119,6 +119,31 @@ def test_the_buttons_tell_the_client(played: BlenderWindow, play: Play) -> None:
     wait_for(lambda: state(played)["rows"] == [command["job"]], "the row to go")
 
 
+def test_pairing_is_done_in_the_panel(played: BlenderWindow, play: Play, artefact: Artefact) -> None:
+    # GIVEN a node that does not know this account
+    show_tab(played)
+    unpaired = "Not paired with the node at render-box yet."
+    play.say({"event": "connection", "state": "unpaired", "address": "render-box", "text": unpaired})
+    wait_for(lambda: state(played)["connection"] == "unpaired", "the panel to know")
+    played.screenshot(artefact("panel-unpaired"))
+    # WHEN the artist presses Pair, and digits come
+    played.run("bpy.ops.relay_render.pair()")
+    wait_for(lambda: play.commands("pair"), "the command")
+    question = "Does render-box show the same digits?"
+    play.say({"event": "pairing", "state": "comparing", "text": question, "digits": "482 913"})
+    wait_for(lambda: state(played)["pairing"] == ["comparing", "482 913", question], "the digits")
+    played.screenshot(artefact("panel-pairing"))
+    # AND says that they are the same
+    played.run("bpy.ops.relay_render.compared(same=True)")
+    wait_for(lambda: play.commands("compared") == [{"command": "compared", "same": True}], "the answer")
+    # THEN the digits stay until the owner has allowed it, for who compares once more
+    play.say({"event": "pairing", "state": "waiting", "text": "Waiting.", "digits": ""})
+    wait_for(lambda: state(played)["pairing"] == ["waiting", "482 913", "Waiting."], "the panel to wait")
+    play.say({"event": "pairing", "state": "paired", "text": "", "digits": ""}, CONNECTED)
+    wait_for(lambda: state(played)["pairing"] == ["", "", ""], "the box to go")
+    assert played.run("answer = bpy.ops.relay_render.pair.poll()") is False
+
+
 def test_view_shows_the_newest_frame_in_an_image_editor_and_never_saves_it(
     played: BlenderWindow, play: Play, shot: Path, artefact: Artefact
 ) -> None:

@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 import zmq
 
+from addon.keyring import Keyring, key_pair
 from server.blenders import Blender
 from server.books import Books
+from server.clients import Clients
 from server.endpoint import Endpoint
 from server.executors.local import LocalExecutor
 from server.executors.watch import Limits
+from server.executors.workplace import Workshop
 from server.handlers import Handlers
 from server.job_folders import JobFolders
 from server.job_store import JobStore
@@ -41,13 +44,17 @@ def node(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Live]:
 
     async def serve() -> None:
         handlers = Handlers()
-        endpoint = Endpoint(handlers)
+        keys = key_pair(tmp_path / "node.key")
+        handlers.clients = Clients(tmp_path / "clients.json", Keyring().own.public.decode())
+        endpoint = Endpoint(handlers, keys, handlers.clients)
         port = endpoint.bind("tcp://127.0.0.1:*")
+        Keyring().announce(port, keys.public)
         folders = JobFolders(tmp_path)
         books = Books(JobStore(tmp_path / "node.sqlite3"), folders, handlers)
         blender = Blender((5, 2, 0), ("no program",), "none")
+        workshop = Workshop(tmp_path / "workers")
         handlers.node = Node(
-            books, folders, store, [blender], lambda listener: LocalExecutor(0, Limits(1 << 40), listener)
+            books, folders, store, [blender], lambda listener: LocalExecutor(0, Limits(1 << 40), workshop, listener)
         )
         handlers.endpoint, handlers.uploads = endpoint, Uploads(store, tmp_path, handlers.make_room)
         door = asyncio.create_task(endpoint.run())

@@ -31,7 +31,7 @@ def test_the_whole_examination_tells_of_every_part(tmp_path: Path) -> None:
     findings = examine(Address("127.0.0.1", 0), tmp_path / "not made yet")
 
     # THEN each part is spoken of, in one sentence, and what is not well has a remedy
-    expected = {"bpy wheel", "GPU", "zstd", "Data folder", "Disk space", "Address", "Port"}
+    expected = {"bpy wheel", "GPU", "Sandbox", "zstd", "Data folder", "Disk space", "Address", "Port"}
     assert expected <= by_name(findings).keys()  # "Blender" stands there for each installed one, or for none at all.
     for finding in findings:
         assert finding.text.endswith("."), finding
@@ -237,17 +237,14 @@ def test_tells_how_much_fits(free_gb: float, state: State, tmp_path: Path, monke
 
 
 @pytest.mark.parametrize(
-    ("host", "state"),
-    [
-        ("127.0.0.1", State.OK),
-        ("localhost", State.OK),
-        ("::1", State.OK),
-        ("0.0.0.0", State.WARNING),
-        ("10.0.0.5", State.WARNING),
-    ],
+    ("host", "alone"),
+    [("127.0.0.1", True), ("localhost", True), ("::1", True), ("0.0.0.0", False), ("10.0.0.5", False)],
 )
-def test_tells_who_reaches_the_node(host: str, state: State) -> None:
-    assert machine_checks.listening(Address(host)).state is state
+def test_tells_who_reaches_the_node(host: str, alone: bool) -> None:
+    finding = machine_checks.listening(Address(host))
+    assert finding.state is State.OK
+    assert ("only programs of this machine" in finding.text) is alone
+    assert ("not paired" in finding.text) is not alone
 
 
 def test_a_port_in_use_and_by_whom() -> None:

@@ -17,7 +17,7 @@ from addon.protocol.messages import (
 from server.store import Receipt, Store
 from server.store.claims import Claims
 from tests.server.store_kit import Save, check_stored
-from tests.server.uploads_kit import STONE, WOOD, Gate, Live, Program, shot
+from tests.server.uploads_kit import STONE, WOOD, Gate, Live, Program, another_artist, shot
 from tests.system.harness import SILENCE_MS
 
 End = Callable[[Live, Program, Gate, Save], None]
@@ -128,7 +128,7 @@ def test_the_file_of_another_save_is_waited_for(node: Live) -> None:
 
 def test_other_artists_wait_for_nobody(node: Live) -> None:
     save = shot(1)
-    first, second = node.connect(1), node.connect(2, "b" * 32)
+    first, second = node.connect(1), node.connect(2, another_artist())
     first.offer(save)
     first.is_asked_for(save)
     second.offer(save)

@@ -22,7 +22,7 @@ from server.store import Store
 from tests.needs import NEEDS_ZSTD
 from tests.protocol.blends import scene
 from tests.server.store_kit import check_stored, save_of
-from tests.server.uploads_kit import STONE, WOOD, Gate, Live, shot, spec
+from tests.server.uploads_kit import STONE, WOOD, Gate, Live, another_artist, shot, spec
 from tests.system.harness import SILENCE_MS
 
 
@@ -44,7 +44,7 @@ def test_what_is_here_is_not_asked_for(node: Live) -> None:
     program.offer(before)
     program.bring(before)
     # WHEN the next one is offered, by another artist, THEN what that one has in common with it is not asked for
-    other = node.connect(2, "b" * 32)
+    other = node.connect(2, another_artist())
     other.offer(after)
     asked = {after.manifest.chunks[number] for number in other.bring(after)}
     assert asked == set(after.manifest.chunks) - set(before.manifest.chunks)

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import pytest
 import zmq
 
+from addon.keyring import KeyPair
 from addon.protocol import bitmap
 from addon.protocol.limits import WINDOW_BYTES
 from addon.protocol.messages import (
@@ -37,7 +38,6 @@ from tests.server.store_kit import Save, save_of
 from tests.system.harness import Peer
 
 PATIENCE_S = 20.0
-ARTIST = "a" * 32
 CUT = 5_000
 
 T = TypeVar("T")
@@ -158,11 +158,13 @@ class Live:
     ended: "Future[None]"
     programs: list[Program] = field(default_factory=list)
 
-    def connect(self, process: int, client: str = ARTIST) -> Program:
-        """A program, given its number."""
-        program = Program(self.context, f"127.0.0.1:{self.port}")
+    def connect(self, process: int, artist: KeyPair | None = None) -> Program:
+        """A program, given its number; of this account, or of another artist's that is let in."""
+        if artist is not None:
+            self.do(lambda: self.handlers.clients.allow(artist.public.decode(), "another"))
+        program = Program(self.context, f"127.0.0.1:{self.port}", artist)
         self.programs.append(program)
-        program.hello(Hello(PROTOCOL, VERSION, client, f"{process:032x}", "test"))
+        program.hello(Hello(PROTOCOL, VERSION, f"{process:032x}", "test"))
         return program
 
     def do(self, what: Callable[[], T]) -> T:
@@ -181,6 +183,11 @@ class Live:
     def idle(self) -> bool:
         """Whether nothing is under way for any client."""
         return self.do(lambda: not self.handlers._background._tasks)
+
+
+def another_artist() -> KeyPair:
+    """Keys of an account other than this one."""
+    return KeyPair(*zmq.curve_keypair())
 
 
 def spec(save: Save) -> JobSpec:

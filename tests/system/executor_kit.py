@@ -39,12 +39,14 @@ class Listener:
                 await self._news.wait()
 
 
-def assignment(folder: Path, blender: Blender, blend: Path, position: int = 0) -> Assignment:
-    """Frame 1 of a file, to be written below `folder`."""
+def assignment(folder: Path, blender: Blender, blend: Path, position: int = 0, owner: str = "ada") -> Assignment:
+    """Frame 1 of a file in a folder of its own, to be written below `folder`."""
     own = folder / str(position)
     own.mkdir()
-    task = Task("1" * 32, position, 1)
-    return Assignment(task, blender, blend, folder, ("/",), None, own, folder / "log")
+    return Assignment(
+        task=Task("1" * 32, position, 1), owner=owner, blender=blender, blend=blend, tree=blend.parent, roots=("/",),
+        scene=None, folder=own, log=folder / "log",
+    )  # fmt: skip
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:

@@ -22,9 +22,23 @@ import psutil
 import pytest
 import zmq
 
+from addon.keyring import HOME_VARIABLE, KeyPair, Keyring
 from addon.protocol import codec
+from addon.protocol.address import Address, parse_address
 from addon.protocol.digest import Buffer
-from addon.protocol.messages import ClientMessage, Grant, Hello, NodeMessage, Ping, Pong, Ready, Welcome
+from addon.protocol.messages import (
+    ClientMessage,
+    Grant,
+    Hello,
+    JobChanged,
+    JobGone,
+    NodeMessage,
+    Ping,
+    Pong,
+    Preview,
+    Ready,
+    Welcome,
+)
 from server.blenders import Blender
 from server.pictures import verify
 
@@ -48,19 +62,30 @@ class NodeProcess:
     """`python -m server` on a port of its own, over one data folder; can be killed and started again."""
 
     def __init__(
-        self, data: Path, blender: Blender | None, *options: str, within: Sequence[str] = (), log: Path | None = None
+        self,
+        data: Path,
+        blender: Blender | None,
+        *options: str,
+        home: Path | None = None,
+        within: Sequence[str] = (),
+        log: Path | None = None,
     ) -> None:
-        """`within`: the program that runs it, and its arguments; by default `log` lies beside the data."""
+        """`home`: keys of an account other than the tests' own. `within`: the program that runs it, and its arguments.
+        By default `log` lies beside the data.
+        """
         self.data = data
         self.port = free_port()
+        self.environment = os.environ | ({HOME_VARIABLE: str(home)} if home else {})
         self.log = log or data.parent / f"{data.name}.log"
         self._within = within
         installed = blender is not None and Path(blender.source).exists()
         own = ["--blender", blender.source] if blender and installed else []
         # Without spares: most tests are about something else, and look for the one Blender that renders.
-        few = [text for name in ("--slots=1", "--spares=0") for text in [name] if name.split("=")[0] not in options]
-        self._options = [*own, *few, *options]
+        self._options = [*own, "--slots=1", "--spares=0", *options]
         self.process: subprocess.Popen[str] | None = None
+        self.said = ""
+        """On its console, behind the first line."""
+        self._said_more = threading.Condition()
         self.start()
 
     @property
@@ -72,17 +97,35 @@ class NodeProcess:
         command = [*program, "--listen", self.address, "--data", self.data, *self._options]
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
-                list(map(str, command)), cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True
+                list(map(str, command)), cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True, env=self.environment
             )
         assert self.process.stdout is not None
         first = self.process.stdout.readline()
-        threading.Thread(target=_drain, args=(self.process.stdout,), daemon=True).start()
+        threading.Thread(target=self._hear, args=(self.process.stdout,), daemon=True).start()
         assert "listens on" in first, f"{first}\n{self.log.read_text()}"
 
+    def until_said(self, pattern: str) -> re.Match[str]:
+        """Wait for words on its console."""
+        with self._said_more:
+            assert self._said_more.wait_for(lambda: re.search(pattern, self.said), PATIENCE_S), self.said
+            match = re.search(pattern, self.said)
+        assert match is not None
+        return match
+
+    def _hear(self, pipe: IO[str]) -> None:
+        """Read to its end, so that it never waits."""
+        with contextlib.suppress(ValueError):  # Closed under us.
+            for line in pipe:
+                with self._said_more:
+                    self.said += line
+                    self._said_more.notify_all()
+
     def blenders(self) -> list[psutil.Process]:
-        """The Blenders that render now."""
+        """The Blenders that render now; where they are in a sandbox, each is the innermost of a few processes."""
         assert self.process is not None
-        return psutil.Process(self.process.pid).children()
+        family = psutil.Process(self.process.pid).children(recursive=True)
+        parents = {process.ppid() for process in family}
+        return [process for process in family if process.pid not in parents]
 
     def kill(self) -> None:
         """kill -9, this one process only: its Blenders must end by themselves."""
@@ -117,13 +160,6 @@ class NodeProcess:
             self.process = None
         said = self.log.read_text() if self.log.exists() else ""  # A test's disk may be gone, and the log with it.
         assert "Traceback" not in said, said[-3000:]
-
-
-def _drain(pipe: IO[str]) -> None:
-    """Read a pipe to its end, so that whoever writes to it never waits."""
-    with contextlib.suppress(ValueError):  # Closed under us.
-        for _ in pipe:
-            pass
 
 
 class ClientProcess:
@@ -201,9 +237,13 @@ class ClientProcess:
 class Peer:
     """A client made of a bare socket."""
 
-    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", address: str) -> None:
+    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", address: str, keys: KeyPair | None = None) -> None:
+        keys = keys or Keyring().own
         self.socket = context.socket(zmq.DEALER)
         self.socket.setsockopt(zmq.LINGER, 0)
+        self.socket.setsockopt(zmq.CURVE_PUBLICKEY, keys.public)
+        self.socket.setsockopt(zmq.CURVE_SECRETKEY, keys.secret)
+        self.socket.setsockopt(zmq.CURVE_SERVERKEY, Keyring().node_keys(parse_address(address))[0])
         self.socket.connect(f"tcp://{address}")
 
     def send(self, message: ClientMessage, payload: bytes | None = None) -> None:
@@ -229,8 +269,11 @@ class Peer:
         return welcome
 
     def is_served(self) -> bool:
+        """Whether it is answered, and told nothing before but what is new of this account's jobs."""
         self.send(Ping())
-        return self.receive() == Pong()
+        while isinstance(answer := self.receive(), JobChanged | JobGone | Preview):
+            pass
+        return answer == Pong()
 
 
 class Link:
@@ -241,6 +284,7 @@ class Link:
         self._rate = rate
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
+        introduce(port, self.port)
         self.passed = 0
         self._moved = threading.Condition()
         self._sockets: list[socket.socket] = []
@@ -290,18 +334,46 @@ class Link:
                     end.close()
 
 
+def introduce(port: int, relay: int) -> None:
+    """Have clients expect the node that listens on a port behind another one, too."""
+    (key,) = Keyring().node_keys(Address("127.0.0.1", port))
+    Keyring().pair(Address("127.0.0.1", relay), key)
+
+
+def bind_securely(router: "zmq.Socket[bytes]") -> int:
+    """Have a bare socket be a node with a key that clients of this account expect; return its port."""
+    public, secret = zmq.curve_keypair()
+    router.setsockopt(zmq.CURVE_SERVER, 1)
+    router.setsockopt(zmq.CURVE_SECRETKEY, secret)
+    port = router.bind_to_random_port("tcp://127.0.0.1")
+    Keyring().announce(port, public)
+    return port
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port for a node; the one behind it, where it is paired with, is free as well."""
+    while True:
+        with socket.socket() as probe, socket.socket() as behind:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+            try:
+                behind.bind(("127.0.0.1", port + 1))
+            except (OSError, OverflowError):
+                continue
+            return port
 
 
-def cli(*arguments: object, data: Path, timeout: float = PATIENCE_S) -> subprocess.CompletedProcess[str]:
+def cli(
+    *arguments: object, data: Path, timeout: float = PATIENCE_S, home: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     """`python -m server ...` as a person runs it, in a wide terminal without colours."""
     command = [sys.executable, "-m", "server", *map(str, arguments)]
     if arguments[0] in ("submit", "watch"):
         command += ["--data", str(data)]
-    return subprocess.run(command, cwd=ROOT, env=TERMINAL, text=True, capture_output=True, timeout=timeout, check=False)
+    environment = TERMINAL | ({HOME_VARIABLE: str(home)} if home else {})
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, text=True, capture_output=True, timeout=timeout, check=False
+    )
 
 
 def evict_all(node: NodeProcess) -> list[Path]:

@@ -44,6 +44,8 @@ def test_the_command_line_submits_and_shows(
     assert done.returncode == 0, done.stdout + done.stderr
     check_frames(tmp_path / "out", [*FRAMES[:3], FRAMES[11]])
     status = cli("status", "--to", node.address, data=tmp_path)
+    is_sandboxed = "Its Blenders are sandboxed." in status.stdout
+    assert is_sandboxed == ("sandbox" not in node.log.read_text())  # Where one is not, the node has warned.
     assert "shot.blend" in status.stdout
     assert "4/4 100%" in plain(status.stdout)
     assert any_blender.name in status.stdout

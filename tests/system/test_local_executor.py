@@ -20,6 +20,7 @@ from server.executors.base import (
 from server.executors.local import LocalExecutor
 from server.executors.watch import Limits
 from server.executors.worker_process import kill_tree
+from server.executors.workplace import Workshop
 from tests.system.executor_kit import Listener, assignment, run
 from tests.system.harness import Scene
 
@@ -63,7 +64,7 @@ def test_an_attempt_is_closed_once_however_its_blender_ends(
     async def use() -> None:
         # GIVEN a slot whose Blender has come so far with a frame
         listener = Listener()
-        executor = LocalExecutor(1, Limits(1 << 40, spares=0), listener)
+        executor = LocalExecutor(1, Limits(1 << 40, spares=0), Workshop(tmp_path / "workers"), listener)
         first, second = assignment(tmp_path, any_blender, blend), assignment(tmp_path, any_blender, scene(), 1)
         executor.run(0, first)
         if moment is not None:

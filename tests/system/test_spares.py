@@ -15,6 +15,7 @@ from server.executors import local, spares
 from server.executors.base import AttemptClosed, BlenderDied, Opened, Progressed, Written
 from server.executors.local import LocalExecutor
 from server.executors.watch import Limits
+from server.executors.workplace import Workshop
 from tests.system.executor_kit import Listener, assignment, run
 from tests.system.harness import PATIENCE_S, Scene
 
@@ -40,7 +41,7 @@ def test_the_next_save_renders_in_the_blender_that_waits(
     async def use() -> None:
         # GIVEN an executor with a spare
         listener = Listener()
-        executor = LocalExecutor(1, Limits(PLENTY, spares=1), listener)
+        executor = LocalExecutor(1, Limits(PLENTY, spares=1), Workshop(tmp_path / "workers"), listener)
         await executor.start(any_blender)
         first_spare = await spare_of(executor)
         # WHEN a save is rendered, and a newer one takes its place
@@ -61,10 +62,10 @@ def test_the_next_save_renders_in_the_blender_that_waits(
     run(use())
 
 
-def test_a_spare_that_is_not_wanted_any_more_is_ended(any_blender: Blender) -> None:
+def test_a_spare_that_is_not_wanted_any_more_is_ended(any_blender: Blender, tmp_path: Path) -> None:
     async def use() -> None:
         # GIVEN a spare that is kept for no time at all
-        executor = LocalExecutor(1, Limits(PLENTY, spares=1, idle_s=0.2), Listener())
+        executor = LocalExecutor(1, Limits(PLENTY, spares=1, idle_s=0.2), Workshop(tmp_path / "workers"), Listener())
         await executor.start(any_blender)
         assert len(await executor.workers()) == 1
         # WHEN that has passed
@@ -86,7 +87,7 @@ def test_a_blender_that_hangs_is_ended_and_the_reason_told(
     async def use() -> None:
         # GIVEN a Blender in the middle of a frame
         listener = Listener()
-        executor = LocalExecutor(1, Limits(PLENTY, spares=0), listener)
+        executor = LocalExecutor(1, Limits(PLENTY, spares=0), Workshop(tmp_path / "workers"), listener)
         await executor.start(any_blender)
         executor.run(0, task := assignment(tmp_path, any_blender, scene(SAMPLES="4096")))
         await listener.until(task, Progressed)
@@ -110,7 +111,7 @@ def test_a_blender_that_grows_out_of_its_memory_is_ended_and_the_reason_told(
     async def use() -> None:
         # GIVEN Blenders that may have a megabyte
         listener = Listener()
-        executor = LocalExecutor(1, Limits(1 << 20, spares=0), listener)
+        executor = LocalExecutor(1, Limits(1 << 20, spares=0), Workshop(tmp_path / "workers"), listener)
         await executor.start(any_blender)
         # WHEN one renders
         executor.run(0, task := assignment(tmp_path, any_blender, scene(SAMPLES="4096")))
@@ -129,7 +130,7 @@ def test_a_blender_that_has_rendered_enough_is_replaced_between_frames(
     async def use() -> None:
         # GIVEN Blenders that render one frame each
         listener = Listener()
-        executor = LocalExecutor(1, Limits(PLENTY, frames=1, spares=0), listener)
+        executor = LocalExecutor(1, Limits(PLENTY, frames=1, spares=0), Workshop(tmp_path / "workers"), listener)
         blend = scene()
         pids = set()
         # WHEN two frames of a file are rendered

@@ -38,10 +38,10 @@ from addon.protocol.messages import (
 from addon.protocol.recipe import Recipe
 from addon.protocol.version import PROTOCOL, VERSION
 from server.blenders import Blender
-from tests.system.harness import ClientProcess, NodeProcess, Peer, Scene, StartClient
+from tests.system.harness import ClientProcess, NodeProcess, Peer, Scene, StartClient, bind_securely
 
-HELLO = Hello(PROTOCOL, VERSION, "a" * 32, "b" * 32, "test")
-OTHER = Hello(PROTOCOL, VERSION, "a" * 32, "c" * 32, "test")
+HELLO = Hello(PROTOCOL, VERSION, "b" * 32, "test")
+OTHER = Hello(PROTOCOL, VERSION, "c" * 32, "test")
 DIGEST = "d" * 32
 
 
@@ -86,7 +86,6 @@ def test_a_client_of_another_version_is_told_which_side_to_update(
         "type": "hello",
         "protocol": protocol,
         "version": "9.9",
-        "client": "b" * 32,
         "process": "b" * 32,
         "host": "old",
         "new": [1],
@@ -105,7 +104,7 @@ def test_a_client_tells_the_artist_when_the_node_is_of_another_version(
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     with context.socket(zmq.ROUTER) as router:
         router.setsockopt(zmq.LINGER, 0)
-        port = router.bind_to_random_port("tcp://127.0.0.1")
+        port = bind_securely(router)
         client = start_client(f"127.0.0.1:{port}")
         peer, hello = router.recv_multipart()
         assert json.loads(hello)["protocol"] == PROTOCOL

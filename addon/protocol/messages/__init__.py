@@ -5,6 +5,7 @@
 """
 
 from ..frame_order import FrameOrder
+from .clients import AskClients, ChangeClient, ClientList, ClientStatus, Decide, PairingRequest, Revoke
 from .connection import Hello, Ping, Pong, Ready, Refusal, Refused, Scope, Welcome
 from .jobs import FINISHED, Cancel, Collect, Forget, JobChanged, JobGone, JobSpec, JobState, JobStatus, Retry, Submit
 from .outputs import Announce, Delivered, Grant, Output, Piece, Preview, Want
@@ -15,14 +16,19 @@ from .workers import AskWorkers, Workers, WorkerState, WorkerStatus
 __all__ = [
     "FINISHED",
     "Announce",
+    "AskClients",
     "AskStore",
     "AskWorkers",
     "Cancel",
+    "ChangeClient",
     "ChunkHead",
     "Chunks",
+    "ClientList",
     "ClientMessage",
+    "ClientStatus",
     "Codec",
     "Collect",
+    "Decide",
     "Delivered",
     "Forget",
     "FrameOrder",
@@ -38,6 +44,7 @@ __all__ = [
     "NodeMessage",
     "Offer",
     "Output",
+    "PairingRequest",
     "Piece",
     "Ping",
     "Pong",
@@ -46,6 +53,7 @@ __all__ = [
     "Refusal",
     "Refused",
     "Retry",
+    "Revoke",
     "Scope",
     "StoreStatus",
     "Stored",
@@ -74,6 +82,10 @@ ClientMessage = (
     | Delivered
     | AskStore
     | AskWorkers
+    | AskClients
+    | Decide
+    | Revoke
+    | ChangeClient
 )
 NodeMessage = (
     Welcome
@@ -90,5 +102,6 @@ NodeMessage = (
     | Announce
     | StoreStatus
     | Workers
+    | ClientList
 )
 Message = ClientMessage | NodeMessage

@@ -20,6 +20,10 @@ class Refusal(enum.StrEnum):
 
     VERSION = "version"
     HELLO_FIRST = "hello-first"
+    NOT_PAIRED = "not-paired"
+    NOT_ALLOWED = "not-allowed"
+    UNKNOWN_CODE = "unknown-code"
+    UNKNOWN_CLIENT = "unknown-client"
     BASE_MISSING = "base-missing"
     FILE_MISSING = "file-missing"
     BAD_FILE = "bad-file"
@@ -36,8 +40,6 @@ class Hello:
 
     protocol: int
     version: str
-    client: str
-    """The installation, whose jobs these are; 32 hexadecimal digits."""
     process: str
     """The running program: of two connections of one process the older is dead; 32 hexadecimal digits."""
     host: str
@@ -47,7 +49,6 @@ class Hello:
     """Algorithms that it can name chunks by."""
 
     def __post_init__(self) -> None:
-        check_id(self.client)
         check_id(self.process)
         check_text(self.version, self.host)
 
@@ -73,6 +74,8 @@ class Welcome:
     """The algorithm to name chunks by on this connection."""
     codecs: tuple[Codec, ...] = (Codec.RAW,)
     """What the node can decode."""
+    sandboxed: bool = False
+    """Whether each of its Blenders is kept from the node's own files and the network."""
 
 
 @dataclass(frozen=True, slots=True)

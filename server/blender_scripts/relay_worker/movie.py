@@ -5,12 +5,13 @@ import math
 import os
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import bpy
 
-from .failures import Failure
+from .failures import Failure, disk_full
 from .frame import guarded, written
 from .outputs import Output, Places, redirected
 
@@ -87,11 +88,17 @@ def _link(pictures: dict[int, Path], folder: Path) -> list[Path]:
     for frame in range(min(pictures), max(pictures) + 1):
         shown = pictures.get(frame, shown)
         links.append(folder / f"{frame:07}{shown.suffix}")
-        try:
-            os.link(shown, links[-1])
-        except OSError:  # another disk, or one without hard links
-            shutil.copyfile(shown, links[-1])
+        _lead(links[-1], shown)
     return links
+
+
+def _lead(place: Path, picture: Path) -> None:
+    """Make `place` stand for a picture, which may be where nothing can be linked from, and is not to be copied."""
+    for make in (os.symlink, os.link, shutil.copyfile):  # Windows lets only some accounts make symbolic links.
+        with suppress(OSError):
+            make(picture, place)
+            return
+    raise disk_full()
 
 
 def _show(scene: bpy.types.Scene, links: Sequence[Path]) -> None:

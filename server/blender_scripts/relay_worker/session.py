@@ -12,6 +12,7 @@ import bpy
 from bpy.app.handlers import persistent
 
 from . import devices
+from .blocked import blocked_scripts
 from .draft import make_draft, worth_a_draft
 from .failures import Failure, RenderWhole
 from .frame import render_frame
@@ -95,19 +96,19 @@ class Session:
             frame_step=scene.frame_step,
             frame_current=scene.frame_current,
             device=self._device,
-            notices=[text for text in (notice, missing_files(), missing_sound(scene)) if text],
+            notices=[text for text in (notice, missing_files(), missing_sound(scene), blocked_scripts()) if text],
         )
 
     def _render(self, frame: int, folder: Path, draft: bool, parts: Sequence[Path] = ()) -> None:
         scene = self._scene(encoding=False)
         draft_s = self._draft(scene, frame, folder / "draft") if draft and worth_a_draft(scene) else None
         self._lines.emit("started", frame=frame)
-        began = time.monotonic()
+        began = _Clocks()
         with self._persistence.frame(scene):
             outputs = merge_parts(scene, frame, parts, folder) if parts else render_frame(scene, frame, folder)
-        seconds = time.monotonic() - began
+        took = began.passed()
         picture = next((Path(output["path"]) for output in outputs if output["directory"] == OWN), None)
-        self._lines.emit("written", frame=frame, seconds=round(seconds, 4), draft_s=draft_s, outputs=outputs)
+        self._lines.emit("written", frame=frame, **took, draft_s=draft_s, outputs=outputs)
         if picture and (size := make_preview(picture, scene, preview := folder / "preview.jpg")):
             self._lines.emit("preview", frame=frame, path=str(preview), width=size[0], height=size[1])
 
@@ -122,10 +123,9 @@ class Session:
         draft_s = self._draft(scene, frame, folder / "draft") if draft else None
         self._lines.emit("started", frame=frame)
         self._persistence.keep(scene)  # Each part after the first finds the scene prepared.
-        began = time.monotonic()
+        began = _Clocks()
         outputs = render_part(scene, frame, number, count, folder)
-        seconds = round(time.monotonic() - began, 4)
-        self._lines.emit("written", frame=frame, seconds=seconds, draft_s=draft_s, outputs=outputs)
+        self._lines.emit("written", frame=frame, **began.passed(), draft_s=draft_s, outputs=outputs)
 
     def _draft(self, scene: bpy.types.Scene, frame: int, folder: Path) -> float:
         """Show the frame before it is rendered; return the seconds that this took."""
@@ -144,10 +144,9 @@ class Session:
     def _encode(self, frames: list[int], pictures: list[str], folder: Path) -> None:
         self._lines.emit("started", frame=None)
         scene = self._scene(encoding=True)
-        began = time.monotonic()
+        began = _Clocks()
         outputs = encode(scene, frames, [Path(picture) for picture in pictures], folder)
-        seconds = round(time.monotonic() - began, 4)
-        self._lines.emit("written", frame=None, seconds=seconds, draft_s=None, outputs=outputs)
+        self._lines.emit("written", frame=None, **began.passed(), draft_s=None, outputs=outputs)
 
     def _scene(self, encoding: bool) -> bpy.types.Scene:
         """The scene to render; a movie's frames and its encoding each change the file for themselves."""
@@ -180,3 +179,16 @@ class Session:
         if now - self._told >= PROGRESS_INTERVAL_S:
             self._told = now
             self._lines.emit("progress", frame=frame, **asdict(progress))
+
+
+class _Clocks:
+    """Seconds from now on: of time, and of computing, all threads of this Blender together."""
+
+    def __init__(self) -> None:
+        self._time, self._cpu = time.monotonic(), time.process_time()
+
+    def passed(self) -> dict[str, float]:
+        return {
+            "seconds": round(time.monotonic() - self._time, 4),
+            "cpu_s": round(time.process_time() - self._cpu, 4),
+        }

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Commands about who is let in: at the node, and where one asks to be."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Annotated
+
+import rich.table
+import typer
+from rich.markup import escape
+
+from addon.client.observer import Observer
+from addon.client.pairing import Pairing, PairingFailed
+from addon.keyring import Keyring
+from addon.protocol.address import InvalidAddress, parse_address
+from addon.protocol.messages import (
+    AskClients,
+    ChangeClient,
+    ClientList,
+    ClientMessage,
+    ClientStatus,
+    Decide,
+    Revoke,
+)
+from addon.protocol.pairing import spaced
+
+from . import app, console, fail, run
+from .options import DEFAULT_TO, To
+from .remote import observing
+from .tables import moment
+
+Which = Annotated[str | None, typer.Option(metavar="ID", show_default=False)]
+
+
+@app.command()
+def pair(to: To = DEFAULT_TO) -> None:
+    """Ask a node to let this account in. Its owner allows it there, by the same six digits."""
+
+    async def ask() -> None:
+        def compare(digits: str, node: str) -> None:
+            console.print(f"\n    [bold]{spaced(digits)}[/bold]\n")
+            same = typer.confirm(f"Does {node} show the same digits?")
+            pairing.compared(same)
+            if same:
+                console.print("Waiting for the node's owner to allow it.")
+
+        try:
+            pairing = Pairing(parse_address(to), Keyring(), compare)
+            await pairing.run()
+        except (InvalidAddress, PairingFailed) as failure:
+            raise fail(str(failure)) from None
+        console.print(f"Paired with {to}.")
+
+    run(ask())
+
+
+@app.command()
+def allow(
+    digits: Annotated[list[str], typer.Argument(help="The six digits that the other screen shows.")],
+    to: To = DEFAULT_TO,
+    deny: Annotated[bool, typer.Option("--deny", help="Turn them away.")] = False,
+) -> None:
+    """Let in who shows these digits."""
+    code = re.sub(r"\s", "", "".join(digits))
+    if not re.fullmatch("[0-9]{6}", code):
+        raise fail(f"{' '.join(digits)} are not six digits.")
+
+    async def decide() -> None:
+        async with observing(to) as observer:
+            before = await _list(observer, AskClients())
+            listed = await _list(observer, Decide(code, not deny))
+            names = {each.code: each.name for each in before.requests}
+            console.print(f"{'Turned away' if deny else 'Let in'}: {names.get(code, code)}.", markup=False)
+            console.print(_client_table(listed))
+
+    run(decide())
+
+
+@app.command()
+def clients(
+    to: To = DEFAULT_TO,
+    revoke: Which = None,
+    name: Annotated[tuple[str, str] | None, typer.Option(metavar="ID NAME", help="Call one otherwise.")] = None,
+    trust: Which = None,
+    distrust: Which = None,
+) -> None:
+    """Show who is let in, and who asks to be.
+
+    --revoke ID cuts one off at once. --trust ID lets one do what the node's owner may: see and stop everybody's jobs,
+    let others in; --distrust ID takes that back. The first digits of an ID are enough.
+    """
+
+    async def show() -> None:
+        async with observing(to) as observer:
+            listed = await _list(observer, AskClients())
+            if revoke is not None:
+                listed = await _list(observer, Revoke(_pick(listed, revoke).client))
+            changes: list[tuple[str, Callable[[ClientStatus], ClientStatus]]] = []
+            if name is not None:
+                chosen = name[1]
+                changes.append((name[0], lambda client: replace(client, name=chosen)))
+            if trust is not None:
+                changes.append((trust, lambda client: replace(client, manages=True)))
+            if distrust is not None:
+                changes.append((distrust, lambda client: replace(client, manages=False)))
+            for which, change in changes:
+                client = change(_pick(listed, which))
+                listed = await _list(observer, ChangeClient(client.client, client.name, client.manages))
+            console.print(_client_table(listed))
+            for request in listed.requests:
+                console.print(
+                    f"{request.name} ({request.host}) asks to be let in: {spaced(request.code)}", markup=False
+                )
+
+    run(show())
+
+
+async def _list(observer: Observer, message: ClientMessage) -> ClientList:
+    observer.forget_answers()
+    observer.send(message)
+    await observer.until(lambda: observer.clients is not None)
+    assert observer.clients is not None
+    return observer.clients
+
+
+def _pick(listed: ClientList, start: str) -> ClientStatus:
+    found = [client for client in listed.clients if client.client.startswith(start.lower())]
+    if len(found) != 1:
+        raise fail(f"{len(found) or 'No'} clients begin with {start}: `python -m server clients` lists them.")
+    return found[0]
+
+
+def _client_table(listed: ClientList) -> rich.table.Table:
+    table = rich.table.Table("ID", "Name", "Since", "", "Connected", box=None, pad_edge=False)
+    for client in listed.clients:
+        may = "trusted" if client.manages else ""
+        table.add_row(client.client[:8], escape(client.name), moment(client.since), may, str(client.connected or ""))
+    return table

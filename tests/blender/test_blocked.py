@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a file would need Python for is named to the artist."""
+
+from pathlib import Path
+
+from server.blenders import Blender
+from tests.blender.conftest import Worker
+from tests.conftest import RunInBlender
+
+MAKE = """
+import os, bpy
+def drive(name, expression):
+    item = bpy.data.objects.new(name, None)
+    item.driver_add("location", 0).driver.expression = expression
+    item.use_fake_user = True
+drive("Simple", "frame / 2")
+for number in range(3):
+    drive(f"Python {number}", "__import__('os').getpid()")
+material = bpy.data.materials.new("Shiny")
+material.use_nodes, material.use_fake_user = True, True
+shader = next(node for node in material.node_tree.nodes if "Roughness" in node.inputs)
+shader.inputs["Roughness"].driver_add("default_value").driver.expression = "bpy.data.filepath and 1"
+text = bpy.data.texts.new("setup.py")
+text.use_module = True
+bpy.ops.wm.save_as_mainfile(filepath=os.environ["BLEND"])
+"""
+
+
+def test_drivers_and_texts_that_need_python_are_named(
+    worker: Worker, blender: Blender, run_in_blender: RunInBlender, tmp_path: Path
+) -> None:
+    # GIVEN a file with four drivers and a text that need Python, and a driver that does not
+    blend = tmp_path / "driven.blend"
+    run_in_blender(blender, MAKE, BLEND=str(blend))
+    # WHEN it is opened THEN some are named, and the others counted
+    (notice,) = worker.open(blend)["notices"]
+    assert 'material "Shiny", object "Python 0", object "Python 1" and 2 more' in notice
+    assert "Simple" not in notice

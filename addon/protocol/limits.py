@@ -27,11 +27,6 @@ SILENCE_S = 10.0
 0.1 MB/s carries in that time.
 """
 
-ZMQ_HEARTBEAT_MS = 1000
-"""Between two of ZeroMQ's own heartbeats, which end a dead TCP connection. They wait behind what is being sent, so that
-they are no quicker than SILENCE_S.
-"""
-
 MAX_FILE_BYTES = 1 << 40
 """The largest .blend taken, 1 TiB: a sanity bound on numbers from the wire, not a quota."""
 

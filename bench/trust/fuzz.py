@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Malformed messages at a live node at full speed, while one honest artist works with it."""
 
+import itertools
 import json
 import multiprocessing
 import random
@@ -15,6 +16,7 @@ from typing import Self
 import zmq
 
 from addon.protocol import codec
+from addon.protocol.digest import Buffer
 from addon.protocol.messages import (
     AskStore,
     ChunkHead,
@@ -31,6 +33,7 @@ from addon.protocol.messages import (
     StoreStatus,
 )
 from server.blenders import Blender
+from server.endpoint import HELD_OFF
 from tests.system.harness import NodeProcess
 
 from ..measures import Measure
@@ -38,15 +41,26 @@ from ..serving import memory
 from .dealer import Door, invite
 from .mutation import Frames, hello, manifest_of, mutate, right_messages
 
-ATTACKERS = 2
+CAREFUL = 2
+"""Attackers that never make so many mistakes with one account that the node stops reading."""
+ACCOUNTS = 600
+"""Of each of these: it comes back to the first of them after more than patience.SPAN_S."""
+HEADLONG = 0.1
+"""Part of the messages that another one sends, from one account, whatever the node says."""
+
 SOCKETS = 4
 """Of each."""
 
 SESSION_MESSAGES = 12
 """Malformed ones between two hellos: the first of them that breaks the protocol ends the session."""
 
-CONNECTION_MESSAGES = 3000
-"""Then a socket is closed and another takes its place."""
+CONNECTION_MESSAGES = 84
+"""Then a socket is closed, and one of the next account takes its place; with hellos these are less than MISTAKES."""
+HEADLONG_MESSAGES = 3000
+"""The same for who does not care."""
+
+ASK_S = 1.5
+"""Who is not listened to is told so at most every patience.REMIND_S."""
 
 PATIENCE_S = 15.0
 HONEST_BYTES = 300_000
@@ -57,7 +71,7 @@ HARMED = Measure(
     "What malformed messages broke: crashes, tracebacks, honest requests unanswered", "faults", "a limit", limit=0
 )
 GROWTH = Measure("Memory that the node gained by them", "MB", "a limit", limit=GROWTH_MB)
-RATE = Measure("Malformed messages that one node takes", "messages/s", "nothing: full speed of two senders")
+RATE = Measure("Malformed messages that one node takes", "messages/s", f"nothing: full speed of {CAREFUL + 1} senders")
 LOGGED = Measure("What they wrote into the node's log", "MB", "nothing")
 FIGURES = (HARMED, GROWTH, RATE, LOGGED)
 
@@ -65,7 +79,7 @@ FIGURES = (HARMED, GROWTH, RATE, LOGGED)
 def run(blender: Blender, messages: int, seed: int) -> Iterator[Measure]:
     """Send so many, from several processes over several sockets each."""
     with tempfile.TemporaryDirectory(prefix="relay-fuzz-", ignore_cleanup_errors=True) as folder:
-        guests = invite(ATTACKERS, Path(folder) / "node")
+        guests = invite(CAREFUL * ACCOUNTS + 1, Path(folder) / "node")
         node = NodeProcess(Path(folder) / "node", blender)
         try:
             doors = [Door.of(node.address, keys) for keys in guests]
@@ -78,17 +92,24 @@ def _attack(node: NodeProcess, doors: list[Door], messages: int, seed: int) -> I
     assert node.process is not None
     pid = node.process.pid
     harmed: list[str] = []
+    parties = [doors[each * ACCOUNTS : (each + 1) * ACCOUNTS] for each in range(CAREFUL + 1)]
     with (
-        ProcessPoolExecutor(ATTACKERS, multiprocessing.get_context("spawn")) as pool,
+        ProcessPoolExecutor(len(parties), multiprocessing.get_context("spawn")) as pool,
         zmq.Context() as context,
         Honest(context, Door.of(node.address), seed) as honest,
     ):
         honest.work()
-        list(pool.map(send_malformed, doors, [SESSION_MESSAGES * 50] * ATTACKERS, [-1, -2]))
+        warming = [pool.submit(send_malformed, party, SESSION_MESSAGES * 50, -1) for party in parties]
+        while not all(each.done() for each in warming):
+            honest.work()
         before = most = memory(pid)
         began = time.perf_counter()
-        share = messages // ATTACKERS
-        sent = [pool.submit(send_malformed, door, share, 2 * seed + each) for each, door in enumerate(doors)]
+        headlong = int(messages * HEADLONG)
+        shares = [(messages - headlong) // CAREFUL] * CAREFUL + [headlong]
+        sent = [
+            pool.submit(send_malformed, party, share, len(parties) * seed + each)
+            for each, (party, share) in enumerate(zip(parties, shares, strict=True))
+        ]
         while not all(each.done() for each in sent):
             try:
                 honest.work()
@@ -96,25 +117,28 @@ def _attack(node: NodeProcess, doors: list[Door], messages: int, seed: int) -> I
                 harmed.append(str(error))
                 break
             most = max(most, memory(pid))
-        count = sum(_counted(each, harmed) for each in sent)
+        count, unheard = map(sum, zip(*(_counted(each, harmed) for each in sent), strict=True))
         seconds = time.perf_counter() - began
         if node.process.poll() is not None:
             harmed.insert(0, f"the node ended with {node.process.poll()}")
     text = node.log.read_text("utf-8", "replace")
     harmed += ["a traceback in the node's log"] * text.count("Traceback")
     honestly = f"meanwhile {honest.done} honest uploads, the slowest answer after {honest.slowest_s:.2f} s"
-    yield HARMED.measured(len(harmed), f"{count} messages, seed {seed}; {honestly}; {'; '.join(harmed[:3])}")
+    yield HARMED.measured(
+        len(harmed),
+        f"{count} messages, seed {seed}; {unheard} connections ended unheard; {honestly}; {'; '.join(harmed[:3])}",
+    )
     yield GROWTH.measured((most - before) / 1e6, f"from {before / 1e6:.0f} MB; resident, at its worst")
     yield RATE.measured(count / seconds, f"{seconds:.0f} s, two cores shared with those who send")
     yield LOGGED.measured(len(text) / 1e6, f"{text.count(chr(10))} lines")
 
 
-def _counted(sent: "Future[int]", harmed: list[str]) -> int:
+def _counted(sent: "Future[tuple[int, int]]", harmed: list[str]) -> tuple[int, int]:
     try:
         return sent.result()
     except TimeoutError as error:
         harmed.append(str(error))
-        return 0
+        return 0, 0
 
 
 class Unharmed(Exception):
@@ -179,61 +203,80 @@ class Honest:
 # A sender's own process
 
 
-def send_malformed(door: Door, count: int, seed: int) -> int:
-    """Send so many messages; return their number when the node has taken all of them. Raises TimeoutError."""
+def send_malformed(doors: list[Door], count: int, seed: int) -> tuple[int, int]:
+    """Send so many messages, going round these accounts; return their number when the node has taken all of them, and
+    in how many connections it would not listen in the end. Raises TimeoutError.
+    """
     chance = random.Random(f"malformed {seed}")  # noqa: S311 - repeatable is the point
+    way = itertools.cycle(doors)
     with zmq.Context() as context:
-        senders = [_Sender(context, door, chance) for _ in range(SOCKETS)]
+        most = CONNECTION_MESSAGES if len(doors) > 1 else HEADLONG_MESSAGES
+        senders = [_Sender(context, way, most, chance) for _ in range(SOCKETS)]
         sent = 0
         while sent < count:
             for sender in senders:
                 sent += sender.burst()
         for sender in senders:
             sender.finish()
-    return sent
+    return sent, sum(sender.unheard for sender in senders)
 
 
 class _Sender:
     """One connection after the other."""
 
-    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", door: Door, chance: random.Random) -> None:
+    def __init__(
+        self, context: "zmq.Context[zmq.Socket[bytes]]", way: Iterator[Door], most: int, chance: random.Random
+    ) -> None:
+        """`way`: to the next connection, which is used for so many messages at `most`."""
+        self.unheard = 0
+        """Connections that the node stopped listening to."""
         self._context = context
-        self._door = door
+        self._way = way
+        self._most = most
         self._chance = chance
         self._said: deque[Frames] = deque(maxlen=50)
         self._right = right_messages(chance)
-        self._socket = door.dealer(context)
+        self._socket = next(way).dealer(context)
         self._on_this = 0
 
     def burst(self) -> int:
         """A hello, and then what is wrong with it or not; returns how many that were."""
-        if self._on_this >= CONNECTION_MESSAGES:
+        if self._on_this >= self._most:
             self.finish()
             self._right = right_messages(self._chance)
-            self._socket = self._door.dealer(self._context)
+            self._socket = next(self._way).dealer(self._context)
             self._on_this = 0
         if self._chance.random() < 0.9:
-            self._socket.send_multipart(codec.encode(hello(self._chance)))
+            self._say(*codec.encode(hello(self._chance)))
         for _ in range(SESSION_MESSAGES):
             frames = self._next()
             self._said.append(frames)
-            self._socket.send_multipart(frames)
+            self._say(*frames)
         self._listen()
         self._on_this += SESSION_MESSAGES
         return SESSION_MESSAGES
 
     def finish(self) -> None:
-        """Return when the node has taken all that was said, and leave. Raises TimeoutError."""
-        last = hello(self._chance)
-        self._socket.send_multipart([b"not a message"])  # It ends the session, if there is one.
-        self._socket.send_multipart(codec.encode(last))
-        self._socket.send_multipart(codec.encode(Ping()))
-        answer = b""
-        while json.loads(answer or b"{}").get("type") != "pong":
-            if not self._socket.poll(int(PATIENCE_S * 1000)):
-                raise TimeoutError(f"a sender waited {PATIENCE_S:g} s in vain; the last answer was {answer[:200]!r}")
-            answer = self._socket.recv_multipart()[0]
+        """Return when the node has taken all that was said, or does not listen, and leave. Raises TimeoutError."""
+        deadline = time.monotonic() + PATIENCE_S
+        self._say(b"not a message")  # It ends the session, if there is one.
+        answer: dict[str, object] = {}
+        while answer.get("type") != "pong" and answer.get("text") != HELD_OFF:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"a sender waited {PATIENCE_S:g} s in vain; the last answer was {answer}")
+            if not answer:
+                self._say(*codec.encode(hello(self._chance)))
+                self._say(*codec.encode(Ping()))
+            heard = self._socket.poll(int(ASK_S * 1000))
+            answer = json.loads(self._socket.recv_multipart()[0]) if heard else {}
+        self.unheard += answer.get("text") == HELD_OFF
         self._socket.close()
+
+    def _say(self, *frames: Buffer) -> None:
+        """Raises TimeoutError when the node takes nothing in."""
+        if not self._socket.poll(int(PATIENCE_S * 1000), zmq.POLLOUT):
+            raise TimeoutError(f"a sender could say nothing for {PATIENCE_S:g} s")
+        self._socket.send_multipart(frames)
 
     def _next(self) -> Frames:
         """Mostly a mutation; also right messages out of order, and what was said before."""

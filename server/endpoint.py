@@ -238,7 +238,7 @@ class Endpoint:
                     self._end(session, "silent")
                     continue
                 for upload in list(session.uploads.values()):  # Its Pings, and so our Pongs, wait behind what it sends.
-                    self.send(session, Grant(upload.manifest, upload.limit))
+                    self.send(session, Grant(upload.manifest, upload.share.limit, upload.share.taken))
 
 
 class _Porter:

@@ -10,6 +10,9 @@ WINDOW_BYTES = 16 << 20
 slow disk can cost: a ZeroMQ high-water mark alone let a slow receiver grow to 650 MiB.
 """
 
+LEAST_WINDOW_BYTES = 2 << 20
+"""What a node lets each upload run ahead where many come at once: any chunk fits in twice."""
+
 MAX_HEADER_BYTES = 256 << 10
 """A message's JSON part. The largest honest one, 64 outputs with names of 1 KiB, has 80 KiB."""
 

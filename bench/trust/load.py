@@ -16,7 +16,7 @@ import zmq.asyncio
 from addon.keyring import KeyPair
 from addon.protocol import codec
 from addon.protocol.digest import BLAKE2B, chunk_digest
-from addon.protocol.limits import HEARTBEAT_S, MAX_CHUNK_BYTES, WINDOW_BYTES
+from addon.protocol.limits import HEARTBEAT_S, MAX_CHUNK_BYTES
 from addon.protocol.manifest import FileEntry, Manifest
 from addon.protocol.messages import (
     ChunkHead,
@@ -54,7 +54,7 @@ MOST = Measure(
 )
 LEAST = Measure("The most that one gets less than the mean", "ratio", "a limit", limit=UNEVEN)
 DROPPED = Measure("Clients that the node dropped meanwhile", "clients", "a limit", limit=0)
-MEMORY = Measure("Memory that the node takes for them", "MB", "their windows together, 1,678 MB")
+MEMORY = Measure("Memory that the node takes for them", "MB", "their credit together, 268 MB")
 THROUGHPUT = Measure("What the node takes in from them together", "MB/s", "nothing")
 FIGURES = (MOST, LEAST, DROPPED, MEMORY, THROUGHPUT)
 
@@ -168,7 +168,7 @@ class _Client:
                         await self._fill()
                     case Grant():
                         self._limit = max(self._limit, message.limit)
-                        self.taken = max(self.taken, min(self._sent, message.limit - WINDOW_BYTES))
+                        self.taken = max(self.taken, message.taken)
                         await self._fill()
                     case Stored():
                         self.stored, self.taken = True, self._sent

@@ -129,7 +129,7 @@ class ScriptedNode:
             taken += self.received
             assert taken <= limit, "more than the credit"
             limit = taken + WINDOW_BYTES
-            self.say(Grant(manifest.digest, limit))
+            self.say(Grant(manifest.digest, limit, taken))
         return numbers
 
     def content(self, manifest: Manifest, file: int = 0) -> bytes:

@@ -172,16 +172,17 @@ def test_no_more_goes_than_the_node_has_room_for(node: ScriptedNode, start: Star
     limit = taken + WINDOW_BYTES
     while taken < WINDOW_BYTES:
         limit = taken + WINDOW_BYTES
-        node.say(Grant(manifest.digest, limit))
+        node.say(Grant(manifest.digest, limit, taken))
         numbers += [head.number for head in node.take(manifest).chunks]
         taken += node.received
     taken += take_until_quiet(node, numbers)
     # THEN the window is used, and not more
     assert limit - (8 << 20) < taken <= limit
     # WHEN there is room again, THEN the rest comes
-    node.say(Grant(manifest.digest, taken + 2 * WINDOW_BYTES))
     while len(numbers) < len(everything):
+        node.say(Grant(manifest.digest, taken + WINDOW_BYTES, taken))
         numbers += [head.number for head in node.take(manifest).chunks]
+        taken += node.received
     assert sorted(numbers) == everything
     node.say(Stored(manifest.digest))
     node.accept(job)

@@ -55,6 +55,8 @@ class ScriptedNode:
         self._peer = b""
         self.chunks: dict[bytes, Buffer] = {}
         """All that it has ever received, by their names."""
+        self.received = 0
+        """Bytes of the last chunks that were taken."""
 
     def welcome(self, digest: str = BLAKE2B, known: Sequence[Codec] = codecs.decodable(), node: str = "1" * 32) -> None:
         """Take a client in."""

@@ -22,7 +22,6 @@ from .render import (
 from .render_window import CALL, GAP
 from .studio import FORMATS
 from .transfer_figures import CLIENT_MEMORY, GAP_MAX, GAP_P999, NODE_MEMORY, first_upload, resave_bytes, resave_seconds
-from .trust import chaos, explore, fuzz, load
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -82,20 +81,7 @@ RENDER = {
     CALL.name: ("Longest call of the extension then", "limit 20 ms"),
 }
 
-TRUST = {
-    chaos.LOST.name: ("Jobs that a random fault cost a frame, or their end", "limit 0"),
-    chaos.ROUND.name: ("A job of 3 to 5 tiny frames with such a fault", "limit 4 s"),
-    fuzz.HARMED.name: ("Crashes, tracebacks and harmed sessions by malformed messages", "limit 0"),
-    fuzz.GROWTH.name: ("Memory that the node gained by them", "limit 20 MB"),
-    fuzz.RATE.name: ("Malformed messages taken", ""),
-    explore.FAILED.name: ("Inputs not refused properly by what reads messages and .blends", "limit 0"),
-    load.MOST.name: ("100 clients upload and watch: the most that one gets beyond the mean", "limit 0.2"),
-    load.LEAST.name: ("The most that one gets less", "limit 0.2"),
-    load.DROPPED.name: ("Clients dropped meanwhile", "limit 0"),
-    load.MEMORY.name: ("Memory that the node takes for them", "16 MiB each: 1,678 MB"),
-}
-
-TABLES = {"main": MAIN, "render": RENDER, "transfer": TRANSFER, "trust": TRUST}
+TABLES = {"main": MAIN, "render": RENDER, "transfer": TRANSFER}
 """By bench: what a figure is called where people read it, and beside what it stands, in this order."""
 
 

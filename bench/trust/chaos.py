@@ -123,7 +123,8 @@ def play(blender: Blender, folder: Path, numbers: range, seed: int) -> Run:
             except (Wrong, AssertionError) as error:
                 result.lost.append(f"{plan}: {error}")
                 _tell(plan, seed, error, trial.keep(folder / f"kept-{number}", error))
-                closing.close()
+                with suppress(AssertionError):  # Of what is wrong already.
+                    closing.close()
                 stage = _set_up(blender, folder / f"stage-{number}", closing)
             result.note(trial)
             shutil.rmtree(trial.folder)

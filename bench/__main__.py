@@ -15,17 +15,18 @@ import rich.console
 import rich.table
 
 from . import main as main_job
-from . import readme, render, transfer
+from . import readme, render, transfer, trust
 from .measures import Measure, report
 
 BENCHES: dict[str, Callable[[argparse.Namespace], Iterable[Measure]]] = {
     "main": lambda options: main_job.run(options.rounds),
     "render": lambda options: render.run(options.rounds, options.only),
     "transfer": lambda options: transfer.run(options.rounds, options.only, quick=options.quick, huge=options.huge),
+    "trust": lambda options: trust.run(_wishes(options), options.only),
 }
 """Each takes the command line's options and yields its measures as they are done."""
 
-SUMMARIES = {"main": main_job, "render": render, "transfer": transfer}
+SUMMARIES = {"main": main_job, "render": render, "transfer": transfer, "trust": trust}
 
 VERDICTS = {True: "yes", False: "NO", None: ""}
 
@@ -53,7 +54,12 @@ def main() -> int:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Without a name: list what can be measured.")
     parser.add_argument("name", nargs="?", choices=list(BENCHES))
-    parser.add_argument("--rounds", type=int, default=5, help="how often each side runs (5); figures are medians")
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        default=5,
+        help="how often each side runs (5); figures are medians; trust: jobs that meet a fault (say 300)",
+    )
     parser.add_argument(
         "--save",
         action="store_true",
@@ -61,12 +67,19 @@ def _parse() -> argparse.Namespace:
     )
     only = (
         "only these parts (transfer: links, sessions, throughput, window, memory; render: first, animations, takeover, "
-        "draft, server, eta, eta-rendered, stills, window) or Blenders (4.3)"
+        "draft, server, eta, eta-rendered, stills, window; trust: chaos, fuzz, load) or Blenders (4.3)"
     )
     parser.add_argument("--only", nargs="+", default=[], metavar="WORD", help=only)
     parser.add_argument("--quick", action="store_true", help="transfer: everything small, to see whether it runs")
     parser.add_argument("--huge", action="store_true", help="transfer: also what takes files of 6 GB")
+    parser.add_argument("--seed", type=int, default=1, help="trust: what is random is the same for the same seed (1)")
+    parser.add_argument("--first", type=int, default=0, help="trust: number of the first round (0), to repeat one")
+    parser.add_argument("--messages", type=int, default=trust.MESSAGES, help="trust: malformed ones (1000000)")
     return parser.parse_args()
+
+
+def _wishes(options: argparse.Namespace) -> trust.Wishes:
+    return trust.Wishes(options.rounds, options.first, options.seed, options.messages)
 
 
 def _summary(bench: ModuleType) -> str:

@@ -2,8 +2,10 @@
 """Work that goes on beside the loop's callbacks, held until it ends and never failing unseen."""
 
 import asyncio
+import concurrent.futures
 import contextlib
 import logging
+import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
@@ -39,11 +41,22 @@ class Background:
 
 
 async def in_thread(function: Callable[P, T], *arguments: P.args, **more: P.kwargs) -> T:
-    """Call in a thread; when cancelled meanwhile, return only after it has ended: no two may work on one file."""
-    work = asyncio.ensure_future(asyncio.to_thread(function, *arguments, **more))
+    """Call in a thread; when cancelled meanwhile, return only after it has ended: no two may work on one file.
+
+    What has not begun by then is not done: else clients that come and go could keep the threads busy for minutes.
+    """
+    given_up = threading.Event()
+
+    def call() -> T:
+        if given_up.is_set():
+            raise concurrent.futures.CancelledError
+        return function(*arguments, **more)
+
+    work = asyncio.ensure_future(asyncio.to_thread(call))
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
+        given_up.set()
         while not work.done():
             with contextlib.suppress(asyncio.CancelledError):  # Once more, by a node that ends: the thread goes on.
                 await asyncio.wait({work})

@@ -15,14 +15,19 @@ from addon.keyring import KeyPair
 from addon.protocol import codec
 from addon.protocol.digest import Buffer
 from addon.protocol.errors import ProtocolError, RemoteProtocolError
-from addon.protocol.limits import HEARTBEAT_S, MAX_MESSAGE_BYTES, SILENCE_S, ZMQ_HEARTBEAT_MS
+from addon.protocol.limits import HEARTBEAT_S, MAX_MESSAGE_BYTES, SILENCE_S
 from addon.protocol.messages import ClientMessage, Grant, Hello, NodeMessage, Refusal, Refused
 from addon.protocol.version import PROTOCOL, VERSION
 
 from .clients import Clients
+from .patience import HOLD_S, Patience
 from .session import Session
+from .sparse_log import Sparse
 
 log = logging.getLogger(__name__)
+log.addFilter(Sparse())
+_floods = log.getChild("floods")
+"""With one line a key and HOLD_S, which no other may push out."""
 
 _HIGH_WATER_MARK = 10_000
 """Messages queued for one client before sending fails. Transfers keep to 16 by their credit; this bounds the news."""
@@ -31,8 +36,18 @@ _HIGH_WATER_MARK = 10_000
 _DOMAIN = "relay-render"
 """ZeroMQ's word for a door with a list of its own."""
 
+TURN = 16
+"""Messages that are read before all else that waits gets its turn: tasks, timers, those who connect. Else a flood would
+leave them none. Among connections ZeroMQ goes round by itself, so that an honest message never waits for a whole flood.
+"""
+
 NOT_UNDERSTOOD = (
     f"The node runs Relay Render {VERSION} and does not understand this client: install the same version on both sides."
+)
+
+HELD_OFF = (
+    f"The node does not listen to this account for {HOLD_S:g} s: too much of what came was not understood. "
+    "Install the same version on both sides."
 )
 
 
@@ -67,9 +82,14 @@ class Endpoint:
         self._socket.setsockopt(zmq.SNDHWM, _HIGH_WATER_MARK)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.IPV6, 1)
-        self._socket.setsockopt(zmq.HEARTBEAT_IVL, ZMQ_HEARTBEAT_MS)
-        self._socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, int(SILENCE_S * 1000))
+        # The system ends dead connections, not ZeroMQ's heartbeats: where one meets a connection that broke while its
+        # queue was full, libzmq 4.3.5 aborts the process (stream_engine_base.cpp: !_io_error). A flood is enough.
+        self._socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
+        self._socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, int(SILENCE_S))
+        self._socket.setsockopt(zmq.TCP_KEEPALIVE_INTVL, int(SILENCE_S))
+        self._socket.setsockopt(zmq.TCP_KEEPALIVE_CNT, 3)
         self._sessions: dict[bytes, Session] = {}
+        self._patience = Patience()
 
     def bind(self, endpoint: str) -> int:
         """Listen on a ZeroMQ endpoint (``tcp://127.0.0.1:7460``, port ``*``: any); return the port. Raises ZMQError."""
@@ -85,8 +105,10 @@ class Endpoint:
         watch = asyncio.create_task(self._watch_silence())
         try:
             while True:
-                frames = await self._socket.recv_multipart(copy=False)
-                self._receive(frames[0].bytes, _user_id(frames[-1]), [frame.buffer for frame in frames[1:]])
+                for _ in range(TURN):
+                    frames = await self._socket.recv_multipart(copy=False)  # Does not wait where there is one.
+                    self._receive(frames[0].bytes, _user_id(frames[-1]), [frame.buffer for frame in frames[1:]])
+                await asyncio.sleep(0)
         finally:
             watch.cancel()
             for session in self.sessions():
@@ -118,7 +140,7 @@ class Endpoint:
 
     def expel(self, session: Session, why: ProtocolError) -> None:
         """End the session of a client that has broken the protocol."""
-        self._drop(session.routing_id, session, str(why))
+        self._drop(session.routing_id, session.key, session, str(why))
 
     def _send(self, routing_id: bytes, message: NodeMessage, payload: Buffer | None = None) -> bool:
         return self._send_frames(routing_id, codec.encode(message, payload))
@@ -135,6 +157,10 @@ class Endpoint:
         raise error
 
     def _receive(self, routing_id: bytes, key: str, frames: list[Buffer]) -> None:
+        if self._patience.holds_off(key):
+            if self._patience.reminds(key):
+                self._tell_held_off(routing_id)
+            return
         session = self._sessions.get(routing_id)
         if key not in self._clients:  # It came in before it was revoked.
             self._send(routing_id, Refused(Refusal.NOT_PAIRED, "This node does not let this account in any more."))
@@ -154,11 +180,11 @@ class Endpoint:
                 session.heard = asyncio.get_running_loop().time()
                 self._receiver.on_message(session, message, payload)
         except ProtocolError as error:
-            self._drop(routing_id, session, str(error))
+            self._drop(routing_id, key, session, str(error))
         except Exception:
             # A mistake of ours that one client's message brings out must not end everybody's night of rendering.
             log.exception("a message could not be handled")
-            self._drop(routing_id, session, "internal error")
+            self._drop(routing_id, key, session, "internal error")
 
     def _hello(self, routing_id: bytes, key: str, hello: Hello) -> None:
         if hello.protocol != PROTOCOL:
@@ -175,16 +201,31 @@ class Endpoint:
         log.info("%s connected", session.name)
         self._receiver.on_hello(session)
 
-    def _drop(self, routing_id: bytes, session: Session | None, why: str) -> None:
-        """A peer that breaks the protocol costs a line in the log and its own session."""
+    def _drop(self, routing_id: bytes, key: str, session: Session | None, why: str) -> None:
+        """A peer that breaks the protocol costs a line in the log and its session; if it goes on, all of its key's."""
         log.warning("%s: %s", session.name if session else routing_id.hex(), why)
         if session is not None:
             self._end(session, "dropped")
         else:  # Perhaps a hello of a version that is not even read here.
             self._send(routing_id, Refused(Refusal.VERSION, NOT_UNDERSTOOD, protocol=PROTOCOL, version=VERSION))
+        if self._patience.ends(key):
+            self._hold_off(routing_id, key)
+
+    def _hold_off(self, routing_id: bytes, key: str) -> None:
+        name = self._clients[key].name if key in self._clients else "who was just revoked"
+        _floods.warning("%s is not listened to for %g s: too much was not understood", name, HOLD_S)
+        self._tell_held_off(routing_id)
+        for session in self.sessions():
+            if session.key == key:
+                self._tell_held_off(session.routing_id)
+                self._end(session, "held off")
+
+    def _tell_held_off(self, routing_id: bytes) -> None:
+        self._send(routing_id, Refused(Refusal.VERSION, HELD_OFF, protocol=PROTOCOL, version=VERSION))
 
     def _end(self, session: Session, why: str) -> None:
-        if self._sessions.pop(session.routing_id, None) is not None:
+        if self._sessions.get(session.routing_id) is session:  # Else it has ended, and perhaps another took its place.
+            del self._sessions[session.routing_id]
             log.info("%s left: %s", session.name, why)
             session.close()
 
@@ -197,7 +238,7 @@ class Endpoint:
                     self._end(session, "silent")
                     continue
                 for upload in list(session.uploads.values()):  # Its Pings, and so our Pongs, wait behind what it sends.
-                    self.send(session, Grant(upload.manifest, upload.limit))
+                    self.send(session, Grant(upload.manifest, upload.share.limit, upload.share.taken))
 
 
 class _Porter:

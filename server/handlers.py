@@ -63,9 +63,11 @@ from .pairing import Pairings
 from .progress import status_of
 from .quotas import Quota
 from .session import Download, Session
+from .sparse_log import Sparse
 from .uploads import Upload, Uploads
 
 log = logging.getLogger(__name__)
+log.addFilter(Sparse())
 
 STEADY_S = 0.8
 """A job in which a frame is rendered has news at least this often, though Blender say nothing for a minute."""
@@ -289,14 +291,21 @@ class Handlers:
 
     def _on_ask_store(self, session: Session, message: AskStore, _: Buffer) -> None:
         self._check_manages(session)
-        self._answer(session, "", self._tell_store(session, message.shrink_to))
+        self._ask(session, lambda: self._tell_store(session, message.shrink_to))
 
     async def _tell_store(self, session: Session, shrink_to: int | None) -> None:
         self.endpoint.send(session, await self.node.store_status(self._stored(), shrink_to))
 
     def _on_ask_workers(self, session: Session, _: AskWorkers, __: Buffer) -> None:
         self._check_manages(session)
-        self._answer(session, "", self._tell_workers(session))
+        self._ask(session, lambda: self._tell_workers(session))
+
+    def _ask(self, session: Session, answer: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Answer what takes a look at the disk or the system, one question of a session at a time: a flood of them kept
+        honest artists waiting for minutes.
+        """
+        if session.question is None or session.question.done():
+            session.question = self._answer(session, "", answer())
 
     async def _tell_workers(self, session: Session) -> None:
         self.endpoint.send(session, await self.node.workers())

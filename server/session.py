@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One client's connection: what it is called, what it is sending, and what is being sent to it."""
 
+import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -57,6 +58,8 @@ class Session:
     """For each job that this session collects, the outputs announced to it and not yet acknowledged."""
     cursor: dict[str, int] = field(default_factory=dict)
     """For each such job the number of the last output announced."""
+    question: "asyncio.Task[None] | None" = None
+    """About the store or the Blenders; while it is being answered, others are passed over."""
 
     @property
     def client(self) -> str:
@@ -70,6 +73,8 @@ class Session:
 
     def close(self) -> None:
         """Let go of all files; what has arrived of an upload stays for the next connection."""
+        if self.question is not None:
+            self.question.cancel()
         for upload in self.uploads.values():
             upload.stop()
         for download in self.downloads.values():

@@ -15,11 +15,11 @@ from weakref import WeakValueDictionary
 from addon.protocol import bitmap, codecs
 from addon.protocol.digest import Buffer
 from addon.protocol.errors import RemoteProtocolError
-from addon.protocol.limits import WINDOW_BYTES
 from addon.protocol.manifest import Manifest
 from addon.protocol.messages import Chunks, Grant, Need, NodeMessage, Offer, Refusal, Stored
 
 from .background import in_thread
+from .credit import Credit, Share
 from .disk import refusal
 from .errors import RequestRefused
 from .store import FileBusy, NoRoom, Receipt, Store
@@ -42,7 +42,7 @@ class Upload:
     mail: "asyncio.Queue[tuple[Chunks, Buffer]]" = field(default_factory=asyncio.Queue)
     received: int = 0
     """Encoded bytes so far."""
-    limit: int = WINDOW_BYTES
+    share: Share = field(default_factory=Share)
     withdrawn: bool = False
     stored: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
@@ -51,7 +51,7 @@ class Upload:
     def take(self, message: Chunks, payload: Buffer) -> None:
         """Queue chunks. Raises RemoteProtocolError beyond the credit."""
         self.received += len(payload)
-        if self.received > self.limit or sum(head.size for head in message.chunks) != len(payload):
+        if self.received > self.share.limit or sum(head.size for head in message.chunks) != len(payload):
             raise RemoteProtocolError("Chunks that are more than was asked for, or cut wrong.")
         self.mail.put_nowait((message, payload))
 
@@ -72,6 +72,7 @@ class Uploads:
         self._folder = folder
         self._admit = admit
         self._make_room = make_room
+        self._credit = Credit()
         self._turn = asyncio.Condition()
         self._ended = 0
         self._beginning: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -137,15 +138,17 @@ class Uploads:
     async def _fill(self, upload: Upload, receipt: Receipt, manifest: Manifest, say: Say) -> None:
         if receipt.complete:
             return
-        say(Need(manifest.digest, upload.limit), bitmap.pack(receipt.missing, len(manifest.chunks)))
-        taken = 0
-        while not receipt.complete:
-            message, payload = await upload.mail.get()
-            await in_thread(_put, receipt, message, payload)
-            taken += len(payload)
-            if taken + WINDOW_BYTES - upload.limit >= WINDOW_BYTES // 4 or upload.mail.empty():
-                upload.limit = taken + WINDOW_BYTES
-                say(Grant(manifest.digest, upload.limit), None)
+        share = upload.share
+
+        def grant() -> None:
+            say(Grant(manifest.digest, share.limit, share.taken), None)
+
+        async with self._credit.share(share, grant):
+            say(Need(manifest.digest, share.limit), bitmap.pack(receipt.missing, len(manifest.chunks)))
+            while not receipt.complete:
+                message, payload = await upload.mail.get()
+                await in_thread(_put, receipt, message, payload)
+                self._credit.taken(share, len(payload), idle=upload.mail.empty())
 
 
 def _put(receipt: Receipt, message: Chunks, payload: Buffer) -> None:

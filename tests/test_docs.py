@@ -41,7 +41,7 @@ ENUMS = [messages.Codec, messages.JobState, messages.Refusal, messages.Scope]
 CONSTANTS = {
     "addon.protocol": ("digest", "limits", "frame_range", "paths", "version"),
     "addon.client": ("connection", "submission", "delivery"),
-    "server": ("handlers",),
+    "server": ("handlers", "patience"),
 }
 """Modules whose public numbers the protocol's document gives."""
 

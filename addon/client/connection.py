@@ -17,7 +17,7 @@ from ..protocol import codec
 from ..protocol.address import Address
 from ..protocol.digest import Buffer
 from ..protocol.errors import RemoteProtocolError
-from ..protocol.limits import HEARTBEAT_S, MAX_MESSAGE_BYTES, SILENCE_S, ZMQ_HEARTBEAT_MS
+from ..protocol.limits import HEARTBEAT_S, MAX_MESSAGE_BYTES, SILENCE_S
 from ..protocol.messages import ClientMessage, Hello, NodeMessage, Ping, Refusal, Refused, Welcome
 
 log = logging.getLogger(__name__)
@@ -269,8 +269,6 @@ class Connection:
         opened.setsockopt(zmq.SNDHWM, 0)  # Credit bounds what is queued; a limit here would drop pieces without a word.
         opened.setsockopt(zmq.IPV6, 1)
         opened.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
-        opened.setsockopt(zmq.HEARTBEAT_IVL, ZMQ_HEARTBEAT_MS)
-        opened.setsockopt(zmq.HEARTBEAT_TIMEOUT, int(SILENCE_S * 1000))
         opened.setsockopt(zmq.RECONNECT_IVL, 100)
         opened.setsockopt(zmq.RECONNECT_IVL_MAX, 2000)
         self._monitor = opened.get_monitor_socket(_WATCHED)

@@ -6,12 +6,14 @@ import hashlib
 import io
 import logging
 import os
+from collections import defaultdict, deque
 from collections.abc import Callable
 from pathlib import Path
 
 from ..durable import make_folder, sync, sync_folder
 from ..protocol.digest import Buffer, new_digest
 from ..protocol.errors import ProtocolError
+from ..protocol.limits import MAX_UNACKNOWLEDGED
 from ..protocol.messages import Delivered, Grant, Output, Piece, Want
 from ..protocol.transfer import Incoming
 
@@ -47,6 +49,8 @@ class Deliveries:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._open: dict[str, _Fetch] = {}
         self._given_up: set[str] = set()
+        self._told: defaultdict[str, deque[Output]] = defaultdict(lambda: deque(maxlen=MAX_UNACKNOWLEDGED))
+        """By job, what is here and may be announced again: its acknowledgement can be lost with the connection."""
 
     def announce(self, output: Output) -> None:
         """The node holds this output for us."""
@@ -68,6 +72,7 @@ class Deliveries:
     def give_up(self, job: str) -> None:
         """Stop fetching a job's outputs for good."""
         self._given_up.add(job)
+        self._told.pop(job, None)
         for output, task in list(self._tasks.items()):
             if task.get_name() == job:
                 task.cancel()
@@ -81,7 +86,9 @@ class Deliveries:
         if self._tasks.get(output.output) is task:
             del self._tasks[output.output]
         self._send(Delivered(output.output))
-        self._on_delivered(output, path)
+        if output not in self._told[output.job]:
+            self._told[output.job].append(output)
+            self._on_delivered(output, path)
 
     async def _fetch_until_good(self, output: Output) -> Path:
         """Fetch an output; a folder that cannot be written is tried again until the artist has mended it."""

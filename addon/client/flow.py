@@ -5,7 +5,7 @@ import asyncio
 import time
 from collections import deque
 
-from ..protocol.limits import WINDOW_BYTES
+from ..protocol.limits import EAGER_BYTES, LEAST_WINDOW_BYTES, WINDOW_BYTES
 
 SMALLEST_BATCH, LARGEST_BATCH = 256 << 10, 4 << 20
 """Bytes of chunks, before encoding, that make one message. Many small ones cost both sides time, and on
@@ -27,15 +27,18 @@ STARVED_S = 0.1
 STARVED_BYTES = 1 << 20
 """With less on its way than the link takes in that time, and so much, the link waits for the encoder: bytes go as they
 are."""
-MOST_STARVED_BYTES = 6 << 20
-"""That never needs more than this, nor than half of what is allowed; grants of a fast link come every 4 MiB only."""
+MOST_STARVED = 3 / 8
+"""That never needs more than this part of the node's window, nor than half of what is allowed: grants of a fast link
+come every quarter of a window only."""
 
 
 class Flow:
     """The bytes of one transfer."""
 
     def __init__(self) -> None:
-        self._limit = WINDOW_BYTES
+        self._limit = EAGER_BYTES
+        self._taken = 0
+        """Encoded bytes that the node has taken in, as far as it has said."""
         self._grants: deque[tuple[float, int]] = deque()
         """When the node had taken in how many encoded bytes; RATE_S back, and one more."""
         self._sent = 0
@@ -52,9 +55,10 @@ class Flow:
         """Measure the rate from now on: what kept the node from taking anything in is over."""
         self._grants = deque([(time.monotonic(), self._taken)])
 
-    def grant(self, limit: int) -> None:
-        """The node has room for more."""
+    def grant(self, limit: int, taken: int) -> None:
+        """The node has taken so much in, and has room for more."""
         self._limit = max(self._limit, limit)
+        self._taken = max(self._taken, taken)
         self._grants.append((time.monotonic(), self._taken))
         while len(self._grants) > 2 and self._grants[-1][0] - self._grants[1][0] > RATE_S:
             self._grants.popleft()
@@ -68,11 +72,14 @@ class Flow:
         self._plain += plain
         self._in_flight.append((self._sent, self._plain))
 
-    async def room(self, size: int) -> None:
-        """Wait until so many bytes may be sent."""
+    async def room(self, size: int) -> bool:
+        """Wait until so many bytes may be sent; False when the node will not take so many at once: others send, too."""
         while self._sent + size > min(self._limit, self._taken + max(size, self._allowed)):
+            if self._sent == self._taken and size > self.window:
+                return False
             self._room.clear()
             await self._room.wait()
+        return True
 
     def fits(self, size: int, within: int) -> bool:
         """Whether after `size` more no more than `within` bytes have been sent in all."""
@@ -81,13 +88,18 @@ class Flow:
     @property
     def batch_bytes(self) -> int:
         """How large a message should be."""
-        return min(LARGEST_BATCH, max(SMALLEST_BATCH, int(self._rate * BATCH_S)))
+        return min(LARGEST_BATCH, self.window // 2, max(SMALLEST_BATCH, int(self._rate * BATCH_S)))
+
+    @property
+    def window(self) -> int:
+        """How far one may run ahead, of a node that many send to less than of others."""
+        return max(LEAST_WINDOW_BYTES, self._limit - self._taken)
 
     @property
     def starving(self) -> bool:
         """Whether the link is faster than the codecs; known after some megabytes."""
         on_its_way = self._sent - self._taken
-        enough = min(STARVED_BYTES + int(self._rate * STARVED_S), MOST_STARVED_BYTES, self._allowed // 2)
+        enough = min(STARVED_BYTES + int(self._rate * STARVED_S), int(self.window * MOST_STARVED), self._allowed // 2)
         return self._sent > WINDOW_BYTES // 2 and on_its_way < enough
 
     @property
@@ -95,11 +107,6 @@ class Flow:
         """Bytes that the node has lately taken in a second; in the first second all that it has."""
         (start, before), (end, taken) = self._grants[0], self._grants[-1]
         return (taken - before) / max(end - start, RATE_S)
-
-    @property
-    def _taken(self) -> int:
-        """Encoded bytes that the node has taken in, as far as it has said."""
-        return self._limit - WINDOW_BYTES
 
     @property
     def _allowed(self) -> int:

@@ -65,8 +65,12 @@ class Sender:
                 group, task = ahead[0]
                 batch = await task
                 ahead.popleft()
-                await self.flow.room(len(batch[1]))
-                self._post(group, batch)
+                if await self.flow.room(len(batch[1])):
+                    self._post(group, batch)
+                    continue
+                for number, single in zip(group, _singles(batch), strict=True):
+                    await self.flow.room(len(single[1]))
+                    self._post([number], single)
         finally:
             for _, task in ahead:
                 task.cancel()
@@ -103,3 +107,12 @@ class Sender:
             heads.append(ChunkHead(number, len(encoded), codec, base.hex() if codec == Codec.PATCH else ""))
             parts.append(encoded)
         return tuple(heads), parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _singles(batch: Batch) -> Iterator[Batch]:
+    """The same chunks, each for itself."""
+    heads, payload = batch
+    at = 0
+    for head in heads:
+        yield (head,), memoryview(payload)[at : at + head.size]
+        at += head.size

@@ -188,11 +188,11 @@ class Submission:
                     case (Need(limit=limit), bits):
                         missing = set(bitmap.unpack(bytes(bits), len(plan.manifest.chunks)))
                         sender.flow.restart()
-                        sender.flow.grant(limit)
+                        sender.flow.grant(limit, 0)
                         self._say("")
                         sending = asyncio.create_task(self._send(plan, sender, sorted(missing - eager)))
-                    case (Grant(limit=limit), _):
-                        sender.flow.grant(limit)
+                    case (Grant(limit=limit, taken=taken), _):
+                        sender.flow.grant(limit, taken)
                         self._advance(sender.flow.arrived)
                     case (Stored(), _):
                         self.progress.sent = self.progress.total

@@ -148,7 +148,10 @@ def _dict_decoder(inner: Callable[[object], Any]) -> Callable[[object], Any]:
 def _scalar_decoder(hint: type) -> Callable[[object], Any]:
     def decode(value: object) -> Any:
         if hint is float and type(value) is int:
-            value = float(value)
+            try:
+                value = float(value)
+            except OverflowError:
+                raise ValueError("a number is too large") from None
         if type(value) is not hint:
             raise TypeError(f"{value!r:.40} is not of type {hint.__name__}")
         if isinstance(value, float) and not math.isfinite(value):

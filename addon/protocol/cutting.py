@@ -50,7 +50,9 @@ WHOLE_BYTES = 256 << 10
 MIN_BYTES = 32 << 10
 AVERAGE_BYTES = 128 << 10
 MAX_BYTES = 512 << 10
-"""Of a longer payload, which its content cuts: no chunk but the last is below the first, and none above the last."""
+"""Of a longer payload, which its content cuts: no chunk but the last is below the first, and none above the last, but
+for the up to three bytes at a payload's end that make no word.
+"""
 FIXED_BYTES = 256 << 10
 """The same without numpy."""
 PLAIN_BYTES = 1 << 20

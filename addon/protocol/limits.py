@@ -10,6 +10,9 @@ WINDOW_BYTES = 16 << 20
 slow disk can cost: a ZeroMQ high-water mark alone let a slow receiver grow to 650 MiB.
 """
 
+LEAST_WINDOW_BYTES = 2 << 20
+"""What a node lets each upload run ahead where many come at once: any chunk fits in twice."""
+
 MAX_HEADER_BYTES = 256 << 10
 """A message's JSON part. The largest honest one, 64 outputs with names of 1 KiB, has 80 KiB."""
 
@@ -25,11 +28,6 @@ HEARTBEAT_S = 1.0
 SILENCE_S = 10.0
 """After this long without a word the other side counts as lost. The longest word is a chunk of 1 MiB, which a link of
 0.1 MB/s carries in that time.
-"""
-
-ZMQ_HEARTBEAT_MS = 1000
-"""Between two of ZeroMQ's own heartbeats, which end a dead TCP connection. They wait behind what is being sent, so that
-they are no quicker than SILENCE_S.
 """
 
 MAX_FILE_BYTES = 1 << 40

@@ -78,7 +78,7 @@ class WorkerProcess:
         try:
             self._process.stdin.write(json.dumps(command) + "\n")
             self._process.stdin.flush()
-        except (BrokenPipeError, OSError):  # Windows reports EINVAL.
+        except (OSError, ValueError):  # Windows reports EINVAL; ValueError: its end has been seen, and the pipe closed.
             log.debug("Blender %d is gone, command dropped", self.pid)
 
     def pretend(self, *lines: Line) -> None:

@@ -55,6 +55,8 @@ class ScriptedNode:
         self._peer = b""
         self.chunks: dict[bytes, Buffer] = {}
         """All that it has ever received, by their names."""
+        self.received = 0
+        """Bytes of the last chunks that were taken."""
 
     def welcome(self, digest: str = BLAKE2B, known: Sequence[Codec] = codecs.decodable(), node: str = "1" * 32) -> None:
         """Take a client in."""
@@ -129,7 +131,7 @@ class ScriptedNode:
             taken += self.received
             assert taken <= limit, "more than the credit"
             limit = taken + WINDOW_BYTES
-            self.say(Grant(manifest.digest, limit))
+            self.say(Grant(manifest.digest, limit, taken))
         return numbers
 
     def content(self, manifest: Manifest, file: int = 0) -> bytes:

@@ -35,6 +35,7 @@ class Link:
     def __init__(self, clock: Clock, rate: int) -> None:
         self.flow = Flow()
         self.taken = self._sent = 0
+        self.flow.grant(WINDOW_BYTES, 0)
         self._clock = clock
         self._rate = rate
 
@@ -45,7 +46,7 @@ class Link:
             self.taken += self._rate // 10
             self.flow.sent(self.taken + on_its_way - self._sent, 0)
             self._sent = self.taken + on_its_way
-            self.flow.grant(self.taken + WINDOW_BYTES)
+            self.flow.grant(self.taken + WINDOW_BYTES, self.taken)
 
 
 def has_room(flow: Flow, size: int) -> bool:
@@ -128,7 +129,7 @@ def test_what_has_arrived_is_what_was_granted_anew(clock: Clock) -> None:
     arrived = Link(clock, 0).flow
     arrived.sent(100, 400)
     arrived.sent(100, 300)
-    arrived.grant(WINDOW_BYTES + 150)
+    arrived.grant(WINDOW_BYTES + 150, 150)
     assert arrived.arrived == 400
-    arrived.grant(WINDOW_BYTES + 200)
+    arrived.grant(WINDOW_BYTES + 200, 200)
     assert arrived.arrived == 700

@@ -6,7 +6,7 @@ import pytest
 from addon.client.flow import LEAST_ALLOWED
 from addon.protocol import codecs, zstd
 from addon.protocol.digest import BLAKE2B
-from addon.protocol.limits import EAGER_BYTES, WINDOW_BYTES
+from addon.protocol.limits import EAGER_BYTES, LEAST_WINDOW_BYTES, WINDOW_BYTES
 from addon.protocol.messages import (
     Chunks,
     Codec,
@@ -172,16 +172,47 @@ def test_no_more_goes_than_the_node_has_room_for(node: ScriptedNode, start: Star
     limit = taken + WINDOW_BYTES
     while taken < WINDOW_BYTES:
         limit = taken + WINDOW_BYTES
-        node.say(Grant(manifest.digest, limit))
+        node.say(Grant(manifest.digest, limit, taken))
         numbers += [head.number for head in node.take(manifest).chunks]
         taken += node.received
     taken += take_until_quiet(node, numbers)
     # THEN the window is used, and not more
     assert limit - (8 << 20) < taken <= limit
     # WHEN there is room again, THEN the rest comes
-    node.say(Grant(manifest.digest, taken + 2 * WINDOW_BYTES))
+    while len(numbers) < len(everything):
+        node.say(Grant(manifest.digest, taken + WINDOW_BYTES, taken))
+        numbers += [head.number for head in node.take(manifest).chunks]
+        taken += node.received
+    assert sorted(numbers) == everything
+    node.say(Stored(manifest.digest))
+    node.accept(job)
+
+
+def test_a_node_that_many_send_to_gets_smaller_messages(node: ScriptedNode, start: StartClient, shot: Shot) -> None:
+    # GIVEN a client that sends large messages, as a node that takes in everything at once has it do
+    client = start()
+    shot.save(blend([data(1 << 20, seed) for seed in range(48)]))
+    job = shot.render(client)
+    node.welcome()
+    _, _, manifest = node.is_offered()
+    node.hear(Submit)
+    everything = list(range(len(manifest.chunks)))
+    node.need(manifest, everything)
+    numbers: list[int] = []
+    taken = limit = 0
+    while node.received <= LEAST_WINDOW_BYTES:
+        numbers += [head.number for head in node.take(manifest).chunks]
+        taken += node.received
+        limit = taken + WINDOW_BYTES
+        node.say(Grant(manifest.digest, limit, taken))
+    # WHEN the node has not that much room any more
     while len(numbers) < len(everything):
         numbers += [head.number for head in node.take(manifest).chunks]
+        taken += node.received
+        # THEN messages fit into the room that there is, also those that were made before
+        assert taken <= limit
+        limit = max(limit, taken + LEAST_WINDOW_BYTES)
+        node.say(Grant(manifest.digest, limit, taken))
     assert sorted(numbers) == everything
     node.say(Stored(manifest.digest))
     node.accept(job)

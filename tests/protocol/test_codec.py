@@ -40,6 +40,8 @@ SPECIAL = {
     "name": st.just("a/b.png"),
     "offset": st.integers(0, 100),
     "limit": st.integers(100, 200),
+    "taken": st.integers(0, 100),
+    "last_use": st.none() | st.floats(allow_nan=False, allow_infinity=False),
     "number": st.integers(0, 2**40),
     "size": st.integers(1, 2 * MAX_CHUNK_BYTES),
     "code": st.text("0123456789", min_size=6, max_size=6),
@@ -168,6 +170,15 @@ def test_values_out_of_bounds_are_refused(header: bytes) -> None:
     payload = [b"bytes"] if re.match(rb'\{"type": ?"(offer|chunks)"', header) else []
     with pytest.raises(RemoteProtocolError):
         codec.decode_from_client([header, *payload])
+
+
+def test_a_number_of_four_hundred_digits_is_refused() -> None:
+    spec = JobSpec("0" * 32, "shot", "0" * 32, None, "1", "", created=0.5)
+    (header, *_) = codec.encode(Submit(spec))
+    huge = bytes(header).replace(b"0.5", b"1" + b"0" * 400)
+    assert huge != bytes(header)
+    with pytest.raises(RemoteProtocolError, match="too large"):
+        codec.decode_from_client([huge])
 
 
 def test_values_within_bounds_are_not() -> None:

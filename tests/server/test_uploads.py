@@ -6,7 +6,7 @@ import random
 import pytest
 
 from addon.protocol import codec, zstd
-from addon.protocol.limits import MAX_CHUNK_BYTES, WINDOW_BYTES
+from addon.protocol.limits import LEAST_WINDOW_BYTES, MAX_CHUNK_BYTES
 from addon.protocol.messages import (
     ChunkHead,
     Chunks,
@@ -180,7 +180,7 @@ def test_an_upload_goes_on_under_credit(node: Live) -> None:
     program.offer(save)
     asked = program.is_asked_for(save)
     # WHEN the program sends as far as it may, THEN it is granted more until everything is there
-    limit, sent, granted = WINDOW_BYTES, 0, False
+    limit, sent, granted = LEAST_WINDOW_BYTES, 0, False
     while asked:
         size = len(save.chunks[save.manifest.chunks[asked[0]]])
         if sent + size <= limit:

@@ -14,7 +14,7 @@ import zmq
 
 from addon.keyring import KeyPair
 from addon.protocol import bitmap
-from addon.protocol.limits import WINDOW_BYTES
+from addon.protocol.limits import LEAST_WINDOW_BYTES
 from addon.protocol.messages import (
     ChunkHead,
     Chunks,
@@ -100,7 +100,7 @@ class Program(Peer):
     def is_asked_for(self, save: Save) -> list[int]:
         """The chunks that the node needs, by their numbers."""
         message, bits = self.receive_all()
-        assert message == Need(save.digest, WINDOW_BYTES)
+        assert message == Need(save.digest, LEAST_WINDOW_BYTES)
         return bitmap.unpack(bytes(bits), len(save.manifest.chunks))
 
     def send_chunks(self, save: Save, numbers: Iterable[int]) -> None:
@@ -121,7 +121,7 @@ class Program(Peer):
         message, bits = self.receive_all()
         if message == Stored(save.digest):
             return True
-        assert message == Need(save.digest, WINDOW_BYTES)
+        assert message == Need(save.digest, LEAST_WINDOW_BYTES)
         self._asked = bitmap.unpack(bytes(bits), len(save.manifest.chunks))
         return False
 
@@ -174,9 +174,9 @@ class Live:
         return done.result(PATIENCE_S)
 
     def has_taken_in(self, save: Save) -> None:
-        """Return when every chunk that has come is written, or being written: which comes to its end."""
+        """Return when every chunk that has come is written."""
         (upload,) = [each.uploads[save.digest] for each in self.handlers.endpoint.sessions() if each.uploads]
-        while not self.do(upload.mail.empty):
+        while not self.do(lambda: upload.share.taken == upload.received):
             pass
 
     @property

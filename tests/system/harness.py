@@ -61,12 +61,23 @@ Line = dict[str, Any]
 class NodeProcess:
     """`python -m server` on a port of its own, over one data folder; can be killed and started again."""
 
-    def __init__(self, data: Path, blender: Blender | None, *options: str, home: Path | None = None) -> None:
-        """`home`: keys of an account other than the tests' own."""
+    def __init__(
+        self,
+        data: Path,
+        blender: Blender | None,
+        *options: str,
+        home: Path | None = None,
+        within: Sequence[str] = (),
+        log: Path | None = None,
+    ) -> None:
+        """`home`: keys of an account other than the tests' own. `within`: the program that runs it, and its arguments.
+        By default `log` lies beside the data.
+        """
         self.data = data
         self.port = free_port()
         self.environment = os.environ | ({HOME_VARIABLE: str(home)} if home else {})
-        self.log = data.parent / f"{data.name}.log"
+        self.log = log or data.parent / f"{data.name}.log"
+        self._within = within
         installed = blender is not None and Path(blender.source).exists()
         own = ["--blender", blender.source] if blender and installed else []
         # Without spares: most tests are about something else, and look for the one Blender that renders.
@@ -82,7 +93,8 @@ class NodeProcess:
         return f"127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "server", "--listen", self.address, "--data", self.data, *self._options]
+        program = [*self._within, sys.executable, "-m", "server"]
+        command = [*program, "--listen", self.address, "--data", self.data, *self._options]
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
                 list(map(str, command)), cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True, env=self.environment
@@ -160,7 +172,8 @@ class NodeProcess:
 class ClientProcess:
     """`python -m addon.client` as Blender starts it."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, lines: "queue.SimpleQueue[Any] | None" = None) -> None:
+        """`lines`: where what it says goes, and None at its end, if not to those who wait here."""
         self.log = data.parent / f"{data.name}.log"
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
@@ -169,7 +182,7 @@ class ClientProcess:
             )  # fmt: skip
         self.seen: list[Line] = []
         self.states: dict[str, str] = {}
-        self._lines: queue.SimpleQueue[Line | None] = queue.SimpleQueue()
+        self._lines: queue.SimpleQueue[Line | None] = lines or queue.SimpleQueue()
         threading.Thread(target=self._read, daemon=True).start()
 
     def send(self, **command: object) -> None:

@@ -11,7 +11,7 @@ import pytest
 import zmq
 
 from addon.protocol.digest import BLAKE2B, chunk_digest
-from addon.protocol.limits import MAX_MESSAGE_BYTES, WINDOW_BYTES
+from addon.protocol.limits import LEAST_WINDOW_BYTES, MAX_MESSAGE_BYTES
 from addon.protocol.manifest import FileEntry, Manifest
 from addon.protocol.messages import (
     Announce,
@@ -241,7 +241,7 @@ def test_what_is_no_blend_is_stored_and_not_rendered(node: NodeProcess, connect:
     # WHEN it is brought, with a job
     offer(peer, manifest)
     peer.send(Submit(job_of(manifest.digest)))
-    assert peer.receive() == Need(manifest.digest, WINDOW_BYTES)
+    assert peer.receive() == Need(manifest.digest, LEAST_WINDOW_BYTES)
     peer.send(Chunks(manifest.digest, (ChunkHead(0, 1000, Codec.RAW),)), content)
     # THEN it is stored, and the job refused
     assert peer.receive() == Stored(manifest.digest)
@@ -258,13 +258,13 @@ def test_bytes_that_are_not_the_promised_ones_end_the_session(
     peer = connect(node.address)
     peer.hello(HELLO)
     offer(peer, manifest)
-    assert peer.receive() == Need(manifest.digest, WINDOW_BYTES)
+    assert peer.receive() == Need(manifest.digest, LEAST_WINDOW_BYTES)
     peer.send(Chunks(manifest.digest, (ChunkHead(0, 1000, Codec.RAW),)), os.urandom(1000))
     while peer.is_served():  # A thread finds out.
         pass
     peer.hello(HELLO)
     offer(peer, manifest)
-    assert peer.receive() == Need(manifest.digest, WINDOW_BYTES)
+    assert peer.receive() == Need(manifest.digest, LEAST_WINDOW_BYTES)
 
 
 def test_a_frame_that_was_dropped_after_it_was_announced_is_passed_over(

@@ -26,9 +26,11 @@ class Grant:
 
     transfer: str
     limit: int
+    taken: int = 0
+    """Of an upload: bytes that the node has taken in."""
 
     def __post_init__(self) -> None:
-        check(0 < self.limit <= MAX_FILE_BYTES, "limit of a transfer")
+        check(0 <= self.taken <= self.limit <= MAX_FILE_BYTES and self.limit > 0, "limit of a transfer")
 
 
 @dataclass(frozen=True, slots=True)

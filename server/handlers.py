@@ -178,16 +178,17 @@ class Handlers:
         finally:
             if session.uploads.get(upload.manifest) is upload:
                 del session.uploads[upload.manifest]
-        self.node.tidy_store(upload.manifest, self._stored())
+        self.node.storekeeper.tidy(upload.manifest, self._stored())
 
     async def admit(self, owner: str, manifest: Manifest) -> None:
         """Let an owner's files in. Raises RequestRefused where he would have more here than he may."""
         theirs = (each for each in self.endpoint.sessions() if each.client == owner)
-        await self.node.admit(owner, manifest, {about for each in theirs for about in (*each.stored, *each.uploads)})
+        arriving = {about for each in theirs for about in (*each.stored, *each.uploads)}
+        await self.node.admission.check_files(owner, manifest, arriving)
 
     async def make_room(self, manifest: str, lacking: int) -> bool:
         """Evict so many bytes for a manifest, by its digest, of what no job needs; whether there are so many."""
-        return await self.node.make_room(lacking, self._stored() | {manifest})
+        return await self.node.storekeeper.make_room(lacking, self._stored() | {manifest})
 
     def _on_chunks(self, session: Session, message: Chunks, payload: Buffer) -> None:
         upload = session.uploads.get(message.manifest)
@@ -294,7 +295,7 @@ class Handlers:
         self._ask(session, lambda: self._tell_store(session, message.shrink_to))
 
     async def _tell_store(self, session: Session, shrink_to: int | None) -> None:
-        self.endpoint.send(session, await self.node.store_status(self._stored(), shrink_to))
+        self.endpoint.send(session, await self.node.storekeeper.status(self._stored(), shrink_to))
 
     def _on_ask_workers(self, session: Session, _: AskWorkers, __: Buffer) -> None:
         self._check_manages(session)

@@ -195,6 +195,16 @@ class Job:
         return self.state in FINISHED
 
     @property
+    def unrendered(self) -> int:
+        """Frames that wait or are being rendered."""
+        return self.frames[TaskState.PENDING] + self.frames[TaskState.RENDERING]
+
+    def replaces(self, other: "Job") -> bool:
+        """Whether this save makes another, earlier one of the same file needless."""
+        same = self.spec.group and (other.owner, other.spec.group) == (self.owner, self.spec.group)
+        return bool(same) and other is not self and other.spec.created <= self.spec.created
+
+    @property
     def under_way(self) -> bool:
         """Whether a Blender is at work for it."""
         return self.state in (JobState.RENDERING, JobState.ENCODING)

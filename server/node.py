@@ -16,9 +16,9 @@ from addon.protocol.errors import UnsafePath
 from addon.protocol.frame_order import in_order
 from addon.protocol.frame_range import parse_frames
 from addon.protocol.limits import PREVIEW_BYTES
-from addon.protocol.manifest import Manifest
-from addon.protocol.messages import JobSpec, JobState, Refusal, StoreStatus, Workers
+from addon.protocol.messages import JobSpec, JobState, Refusal, Workers
 
+from .admission import Admission
 from .background import Background, in_thread
 from .blenders import Blender
 from .books import Books
@@ -48,6 +48,7 @@ from .room import Pause, Room
 from .scheduler import IdleSlot, is_ready, parts_of, plan
 from .sources import Source, Sources
 from .store import Store
+from .storekeeper import Storekeeper
 
 log = logging.getLogger(__name__)
 
@@ -73,15 +74,15 @@ class Node:
         self.blenders = blenders
         self._sources = Sources(store, folders, blenders)
         self._executor = make_executor(self._on_event)
-        self._quota = quota
+        self.admission = Admission(books, store, quota)
         self._assigned: dict[int, Assignment] = {}
         self._open_jobs: dict[int, str] = {}
         self._prepared: dict[str, Source] = {}
         self._drafts = Drafts()
         self._arriving: Counter[str] = Counter()
         """Manifests of jobs that are about to be entered."""
-        self._tidying = asyncio.Lock()
         self._background = Background()
+        self.storekeeper = Storekeeper(store, self._needed_manifests, self._executor.let_go, self._background)
         self._ending = False
         self._idle = asyncio.Event()
         """Set once the node is ending and nothing is being rendered, or kept, any more."""
@@ -143,19 +144,6 @@ class Node:
         """Say which Blenders there are, and what they cost."""
         return Workers(self._executor.slots, tuple(await self._executor.workers()))
 
-    async def admit(self, owner: str, manifest: Manifest, arriving: set[str]) -> None:
-        """Let files of an owner in, besides those of his jobs and of other manifests, by their digests, on their way.
-
-        Raises RequestRefused where that is more than he may have here. What is a job's already may always come again.
-        """
-        quota = self._quota(owner)
-        needed = self.books.store.needed_manifests(owner)
-        if quota.stored is not None and manifest.digest not in needed:
-            quota.check_stored(await in_thread(self.store.size_of, needed | arriving, manifest))
-
-    def _unfinished(self, owner: str) -> list[Job]:
-        return [job for job in self.books if job.owner == owner and not job.finished]
-
     async def submit(self, owner: str, spec: JobSpec) -> Job:
         """Queue a job whose files are stored; one that is known already is returned as it is. Raises RequestRefused."""
         if spec.job in self.books:
@@ -170,6 +158,9 @@ class Node:
             self._arriving[spec.manifest] -= 1
         return self._known(owner, spec)
 
+    def _needed_manifests(self) -> set[str]:
+        return self.books.store.needed_manifests() | set(+self._arriving)
+
     def _known(self, owner: str, spec: JobSpec) -> Job:
         job = self.books.job(spec.job)
         if job.owner != owner:
@@ -179,9 +170,7 @@ class Node:
     def _enter(self, owner: str, spec: JobSpec, source: Source) -> None:
         frames = in_order(parse_frames(spec.frames), spec.order, spec.current)
         job = Job(spec, owner, total=len(frames), blender=source.blender.name)
-        others = [each for each in self._unfinished(owner) if not _replaces(job, each)]
-        self._quota(owner).check_jobs(len(others))
-        self._quota(owner).check_frames(sum(map(_left, others)), len(frames))
+        self.admission.check_job(job, len(frames))
         slots = self._executor.slots if self._executor.has_gpus else self._executor.cpu_slots
         self.books.add(job, frames, parts_of(spec.split, len(frames), slots))
         self._prepared[job.id] = source
@@ -189,57 +178,6 @@ class Node:
         name = job.id[:8]
         log.info("job %s: %s, frames %s, Blender %s", name, spec.title, spec.frames, job.blender, extra={"job": job.id})
         self._schedule()
-
-    def tidy_store(self, stored: str, keep: set[str]) -> None:
-        """After a manifest was `stored`: keep the store within its limit, and be ready for the next save.
-
-        `keep`: manifests whose jobs may still be submitted.
-        """
-        self._background.start(self._tidy_store(stored, keep))
-
-    async def make_room(self, lacking: int, keep: set[str]) -> bool:
-        """Evict so many bytes of what no job needs; nothing, and False, if there are not so many.
-
-        `keep` as in `tidy_store`.
-        """
-        async with self._tidying:
-            needed = self._needed(keep)
-            report = await in_thread(self.store.report, needed)
-            if report.bytes - report.needed < lacking:
-                return False
-            await self._executor.let_go()
-            return (await in_thread(self.store.prune, needed, report.bytes - lacking)).bytes >= lacking
-
-    async def store_status(self, keep: set[str], shrink_to: int | None) -> StoreStatus:
-        """Say what the store holds, after evicting down to `shrink_to` bytes, if that is given, what no job needs."""
-        async with self._tidying:
-            needed = self._needed(keep)
-            if shrink_to is not None:
-                await self._executor.let_go()
-            evicted = 0 if shrink_to is None else (await in_thread(self.store.prune, needed, shrink_to)).bytes
-            report = await in_thread(self.store.report, needed)
-        return StoreStatus(
-            files=report.files,
-            bytes=report.bytes,
-            needed=report.needed,
-            limit=report.limit,
-            partial=report.partial,
-            partial_bytes=report.partial_bytes,
-            spare=report.spare,
-            spare_bytes=report.spare_bytes,
-            evicted=evicted,
-            last_use=report.last_use,
-        )
-
-    def _needed(self, keep: set[str]) -> set[str]:
-        return self.books.store.needed_manifests() | set(+self._arriving) | keep
-
-    async def _tidy_store(self, stored: str, keep: set[str]) -> None:
-        async with self._tidying:
-            await in_thread(self.store.prune, self._needed(keep))
-            manifest = self.store.manifest(stored)
-            if manifest is not None:
-                await in_thread(self.store.prepare_twin, manifest)
 
     def cancel(self, job: Job) -> None:
         """Stop a job now; what it has rendered still travels back."""
@@ -250,9 +188,7 @@ class Node:
     def retry(self, job: Job) -> None:
         """Render what failed again. Raises RequestRefused."""
         if job.state == JobState.FAILED:
-            others = self._unfinished(job.owner)
-            self._quota(job.owner).check_jobs(len(others))
-            self._quota(job.owner).check_frames(sum(map(_left, others)), job.frames[TaskState.FAILED])
+            self.admission.check_job(job, job.frames[TaskState.FAILED])
             self.books.retry(job)
             self._schedule()
 
@@ -287,7 +223,7 @@ class Node:
         for job in self.books:
             if job.finished or not (job.frames[TaskState.PENDING] or job.movie == TaskState.PENDING):
                 continue
-            slots = self._quota(job.owner).slots
+            slots = self.admission.slots(job.owner)
             for_cpu = self._is_for_cpu(job)
             room = self._at_once(job) - on_cpu if for_cpu else self._executor.slots - len(job.running)
             for task in self.books.store.pending(job.id, max(0, room)):
@@ -528,7 +464,7 @@ class Node:
 
     def _supersede(self, newer: Job) -> None:
         for job in self.books:
-            if _replaces(newer, job) and not job.finished:
+            if newer.replaces(job) and not job.finished:
                 self._stop(job, JobState.SUPERSEDED, "A newer save took its place.")
 
     def _leave(self, assignment: Assignment) -> None:
@@ -553,17 +489,6 @@ class Node:
             job.blender = source.blender.name
             self.books.store.update(job)
         return source
-
-
-def _replaces(newer: Job, job: Job) -> bool:
-    """Whether a save makes an earlier one needless."""
-    same = newer.spec.group and (job.owner, job.spec.group) == (newer.owner, newer.spec.group)
-    return bool(same) and job is not newer and job.spec.created <= newer.spec.created
-
-
-def _left(job: Job) -> int:
-    """Frames that are not rendered yet."""
-    return job.frames[TaskState.PENDING] + job.frames[TaskState.RENDERING]
 
 
 def _sentence(error: Exception) -> str:

@@ -284,7 +284,7 @@ class Peer:
 
 
 class Link:
-    """A TCP relay in front of a node: `rate` bytes a second towards it; knows how much has passed, and can be cut."""
+    """A TCP relay in front of a node: `rate` bytes a second towards it; knows what has passed, and can be cut."""
 
     def __init__(self, port: int, rate: float) -> None:
         self._target = port
@@ -293,6 +293,8 @@ class Link:
         self.port = self._listener.getsockname()[1]
         introduce(port, self.port)
         self.passed = 0
+        self.towards, self.back = bytearray(), bytearray()
+        """What came from the client, and from the node, over all connections."""
         self._moved = threading.Condition()
         self._sockets: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
@@ -321,18 +323,23 @@ class Link:
             except OSError:
                 return
             self._sockets += [near, far]
-            threading.Thread(target=self._copy, args=(near, far, self._rate), daemon=True).start()
-            threading.Thread(target=self._copy, args=(far, near, None), daemon=True).start()
+            threading.Thread(target=self._copy, args=(near, far, True), daemon=True).start()
+            threading.Thread(target=self._copy, args=(far, near, False), daemon=True).start()
 
-    def _copy(self, source: socket.socket, target: socket.socket, rate: float | None) -> None:
+    def _copy(self, source: socket.socket, target: socket.socket, towards: bool) -> None:
+        """Of one connection one direction: towards the node, or back."""
         try:
             while block := source.recv(65536):
+                if not towards:
+                    self.back += block
+                    target.sendall(block)
+                    continue
+                self.towards += block
                 target.sendall(block)
-                if rate is not None:
-                    time.sleep(len(block) / rate)  # The link's own slowness.
-                    with self._moved:
-                        self.passed += len(block)
-                        self._moved.notify_all()
+                time.sleep(len(block) / self._rate)  # The link's own slowness.
+                with self._moved:
+                    self.passed += len(block)
+                    self._moved.notify_all()
         except OSError:
             return
         finally:

@@ -28,6 +28,7 @@ from addon.protocol.messages import (
     Need,
     Offer,
     Ping,
+    Pong,
     Refusal,
     Refused,
     Stored,
@@ -281,6 +282,9 @@ def test_a_frame_that_was_dropped_after_it_was_announced_is_passed_over(
     assert isinstance(announced, Announce)
     newer = client.render(scene(SAMPLES="4096"), tmp_path / "frames", "1", trigger="save")
     client.until(lambda _: client.states[older] == "superseded" and client.states.get(newer) == "rendering")
+    peer.send(Ping())
+    while peer.receive() != Pong():
+        pass  # Other frames of it may have been announced until then.
     # WHEN it is asked for, THEN nothing is sent, and nothing else happens
     peer.send(Want(announced.outputs[0].output, 0, announced.outputs[0].size))
     assert peer.is_served()

@@ -45,7 +45,6 @@ def test_nothing_of_a_job_can_be_read_on_its_way(
     secrets += [
         *windows(blend.read_bytes()),
         b"BLENDER",
-        b"IHDR",
         b"shot.blend",
         b"shot_001",
         b"manifest",

@@ -9,8 +9,12 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from weakref import WeakValueDictionary
 
 from addon.protocol.limits import EAGER_BYTES, LEAST_WINDOW_BYTES, WINDOW_BYTES
+
+EACH = 8
+"""Uploads of one artist that are under way at once, so that nobody who leaves some standing keeps all others out."""
 
 TOTAL_BYTES = 256 << 20
 """Of all uploads together. It bounds what waits in memory, and how long a sign of life waits behind it: two seconds,
@@ -41,17 +45,19 @@ class Credit:
         self._places = asyncio.Semaphore(total // LEAST_WINDOW_BYTES)
         """Further uploads wait for one to end. Everyone here can go on: as long as none has as much as the largest
         chunk, more than half of the total is free."""
+        self._places_of: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        """By artist."""
         self._open: dict[Share, Callable[[], object]] = {}
         self._waiting: deque[Share] = deque()
         self._free = total
 
     @asynccontextmanager
-    async def share(self, share: Share, on_change: Callable[[], object]) -> AsyncIterator[None]:
+    async def share(self, share: Share, owner: str, on_change: Callable[[], object]) -> AsyncIterator[None]:
         """Let an upload have its share; `on_change` is called when that has grown or was used, but not for the first.
 
-        Waits while too many others are under way.
+        Waits while too many others are under way, of this owner or in all.
         """
-        async with self._places:
+        async with self._places_of.setdefault(owner, asyncio.Semaphore(EACH)), self._places:
             self._open[share] = _nothing
             self._free -= share.ahead
             self._ask(share)

@@ -19,7 +19,8 @@ from addon.protocol.limits import HEARTBEAT_S, MAX_MESSAGE_BYTES, SILENCE_S
 from addon.protocol.messages import ClientMessage, Grant, Hello, NodeMessage, Refusal, Refused
 from addon.protocol.version import PROTOCOL, VERSION
 
-from .clients import Clients
+from .clients import Clients, client_id
+from .errors import RequestRefused
 from .patience import HOLD_S, Patience
 from .session import Session
 from .sparse_log import Sparse
@@ -32,6 +33,9 @@ _floods = log.getChild("floods")
 _HIGH_WATER_MARK = 10_000
 """Messages queued for one client before sending fails. Transfers keep to 16 by their credit; this bounds the news."""
 
+
+AHEAD = 16
+"""Messages of a connection that ZeroMQ takes in before they are read; the rest waits in TCP."""
 
 _DOMAIN = "relay-render"
 """ZeroMQ's word for a door with a list of its own."""
@@ -80,6 +84,7 @@ class Endpoint:
         self._socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
         self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
         self._socket.setsockopt(zmq.SNDHWM, _HIGH_WATER_MARK)
+        self._socket.setsockopt(zmq.RCVHWM, AHEAD)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.IPV6, 1)
         # The system ends dead connections, not ZeroMQ's heartbeats: where one meets a connection that broke while its
@@ -196,6 +201,13 @@ class Endpoint:
         for older in self.sessions():
             if (older.key, older.hello.process) == (key, hello.process):
                 self._end(older, "connected again")
+        try:
+            connected = sum(session.key == key for session in self.sessions())
+            self._clients.quota(client_id(key)).check_connections(connected)
+        except RequestRefused as error:
+            self._send(routing_id, Refused(error.reason, str(error)))
+            log.warning("%s may not have another connection", hello.host)
+            return
         session = Session(routing_id, key, hello, asyncio.get_running_loop().time())
         self._sessions[routing_id] = session
         log.info("%s connected", session.name)

@@ -27,6 +27,8 @@ class Quota:
     """Bytes of the files that unfinished or failed jobs need, and of those on their way; each file once."""
     slots: int | None = None
     """Frames rendered at once."""
+    connections: int | None = None
+    """Programs that are connected at once."""
 
     def changed(self, text: str) -> "Quota":
         """Return this with what `text` says. Raises ValueError with a sentence."""
@@ -37,6 +39,14 @@ class Quota:
                 raise ValueError(f"{part} limits nothing: {_EXAMPLE}.")
             quota = replace(quota, **{name: _limit(name, value)})
         return quota
+
+    def check_connections(self, connections: int) -> None:
+        """Raise RequestRefused if a client that has so many connections may have no other."""
+        if self.connections is not None and connections >= self.connections:
+            have = "1 connection" if connections == 1 else f"{connections} connections"
+            raise _refused(
+                f"You have {have} to this node, and its owner allows {self.connections}: end a program that uses it."
+            )
 
     def check_jobs(self, jobs: int) -> None:
         """Raise RequestRefused if a client that has so many unfinished jobs may have no other."""

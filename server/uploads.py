@@ -87,7 +87,7 @@ class Uploads:
             size = manifest.size
             await self._admit(owner, manifest)
             async with self._receipt(upload, manifest, owner) as receipt:
-                await self._fill(upload, receipt, manifest, say)
+                await self._fill(upload, owner, receipt, manifest, say)
                 await in_thread(receipt.finish)
             upload.stored = True
             say(Stored(manifest.digest), None)
@@ -135,7 +135,7 @@ class Uploads:
             for receipt in opened:
                 await in_thread(receipt.abandon if upload.withdrawn else receipt.close)
 
-    async def _fill(self, upload: Upload, receipt: Receipt, manifest: Manifest, say: Say) -> None:
+    async def _fill(self, upload: Upload, owner: str, receipt: Receipt, manifest: Manifest, say: Say) -> None:
         if receipt.complete:
             return
         share = upload.share
@@ -143,7 +143,7 @@ class Uploads:
         def grant() -> None:
             say(Grant(manifest.digest, share.limit, share.taken), None)
 
-        async with self._credit.share(share, grant):
+        async with self._credit.share(share, owner, grant):
             say(Need(manifest.digest, share.limit), bitmap.pack(receipt.missing, len(manifest.chunks)))
             while not receipt.complete:
                 message, payload = await upload.mail.get()

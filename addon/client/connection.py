@@ -27,7 +27,7 @@ DIAL_S = 2.0
 
 
 RETRY_S = 1.0
-"""Between two looks whether the node has been paired with."""
+"""Between two looks whether the node has been paired with, or has room for another connection."""
 
 ZMTP = bytes([0xFF, 0, 0, 0, 0, 0, 0, 0, 0, 0x7F])
 
@@ -188,7 +188,7 @@ class Connection:
                 return
             if frames is not None:
                 heard = now
-                if not self._handle(frames, address):
+                if not await self._handle(frames, address):
                     return
             elif now - heard > SILENCE_S:
                 self._tell(State.LOST, None, await diagnose(address, known=self.connected))
@@ -240,7 +240,7 @@ class Connection:
             return None, int(event)
         return None, None
 
-    def _handle(self, frames: list[Buffer], address: Address) -> bool:
+    async def _handle(self, frames: list[Buffer], address: Address) -> bool:
         """Take a message in; False when the connection has to be made anew."""
         try:
             message, payload = codec.decode_from_node(frames)
@@ -255,6 +255,10 @@ class Connection:
             self._tell(State.REFUSED, None, message.text)
         elif isinstance(message, Refused) and message.reason == Refusal.NOT_PAIRED:
             self._tell(State.UNPAIRED, None, message.text)
+            return False
+        elif isinstance(message, Refused) and message.reason == Refusal.QUOTA and not self.connected:
+            self._tell(State.LOST, None, message.text)
+            await asyncio.sleep(RETRY_S)
             return False
         else:
             self._on_message(message, payload)

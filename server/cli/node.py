@@ -28,7 +28,7 @@ from . import app, console, fail, log_to_stderr, run, size, slot_count
 log = logging.getLogger(__name__)
 
 DEFAULT_LISTEN = f"0.0.0.0:{DEFAULT_PORT}"
-QUOTA = "jobs=1000,frames=1000000"
+QUOTA = "jobs=1000,frames=1000000,connections=32"
 DEFAULT_DATA = platformdirs.user_data_path("relay-render", appauthor=False) / "node"
 
 Listen = Annotated[
@@ -112,7 +112,7 @@ QuotaText = Annotated[
     typer.Option(
         "--quota",
         metavar="LIMITS",
-        help="What each client that is not trusted may take: jobs, frames, stored, slots; none: as much as there is.",
+        help="What each client may take that is not trusted: jobs, frames, stored, slots, connections; none: no limit.",
     ),
 ]
 LogFile = Annotated[

@@ -5,7 +5,7 @@ import asyncio
 from contextlib import AsyncExitStack
 
 from addon.protocol.limits import EAGER_BYTES, LEAST_WINDOW_BYTES, MAX_CHUNK_BYTES, WINDOW_BYTES
-from server.credit import Credit, Share
+from server.credit import EACH, Credit, Share
 
 
 class Sender:
@@ -29,8 +29,8 @@ class Sender:
 
 async def enter(stack: AsyncExitStack, credit: Credit, count: int) -> list[Sender]:
     senders = [Sender() for _ in range(count)]
-    for sender in senders:
-        await stack.enter_async_context(credit.share(sender.share, sender.on_change))
+    for number, sender in enumerate(senders):
+        await stack.enter_async_context(credit.share(sender.share, f"artist {number}", sender.on_change))
     return senders
 
 
@@ -87,7 +87,7 @@ def test_who_comes_when_all_places_are_taken_waits_for_an_end() -> None:
         late = Sender()
 
         async def come_late() -> None:
-            async with credit.share(late.share, late.on_change):
+            async with credit.share(late.share, "late", late.on_change):
                 assert late.share.limit == LEAST_WINDOW_BYTES
 
         async with AsyncExitStack() as stack:
@@ -97,5 +97,34 @@ def test_who_comes_when_all_places_are_taken_waits_for_an_end() -> None:
             assert late.share.limit == EAGER_BYTES
         # WHEN the others end, one of them in the middle of it, THEN all that they had is there again
         await coming
+
+    asyncio.run(scenario())
+
+
+def test_an_artist_who_leaves_uploads_standing_keeps_no_other_out() -> None:
+    async def scenario() -> None:
+        # GIVEN a node with one place more than an artist may have, and one who takes all that there are
+        credit = Credit((EACH + 1) * LEAST_WINDOW_BYTES)
+        begun = 0
+        over = asyncio.Event()
+
+        async def stand() -> None:
+            nonlocal begun
+            sender = Sender()
+            async with credit.share(sender.share, "greedy", sender.on_change):
+                begun += 1
+                await over.wait()
+
+        standing = [asyncio.create_task(stand()) for _ in range(2 * EACH)]
+        await asyncio.sleep(0)
+        # WHEN another comes THEN there is a place
+        honest = Sender()
+        async with credit.share(honest.share, "honest", honest.on_change):
+            assert begun == EACH
+            assert honest.share.limit == LEAST_WINDOW_BYTES
+        # AND what waited has its turn
+        over.set()
+        await asyncio.gather(*standing)
+        assert begun == 2 * EACH
 
     asyncio.run(scenario())

@@ -2,6 +2,7 @@
 """Clients that send more than anybody can read, and those who work beside them."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -72,3 +73,23 @@ def test_however_much_comes_all_else_gets_its_turn(node: Live) -> None:
     over.set()
     # THEN it never reads on and on
     assert most <= TURN
+
+
+def test_an_artist_has_so_many_connections_and_no_more(node: Live) -> None:
+    # GIVEN an artist whose programs may have two connections
+    artist = another_artist()
+    first, _ = node.connect(1, artist), node.connect(2, artist)
+    clients = node.handlers.clients
+    node.do(lambda: clients.change(replace(clients[artist.public.decode()], quota="connections=2")))
+    # WHEN a third wants in THEN it is told why it may not, and the others go on
+    third = Program(node.context, f"127.0.0.1:{node.port}", artist)
+    node.programs.append(third)
+    hello = Hello(PROTOCOL, VERSION, f"{3:032x}", "test")
+    third.send(hello)
+    third.is_refused(Refusal.QUOTA, "")
+    assert first.is_served()
+    # AND one that connects again takes its own place
+    node.connect(2, artist)
+    # WHEN one has left THEN there is room
+    first.break_off()
+    third.hello(hello)

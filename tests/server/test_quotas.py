@@ -24,17 +24,20 @@ def test_what_limits_nothing_gets_a_sentence(text: str) -> None:
 
 
 def test_up_to_the_limit_and_no_further() -> None:
-    free, quota = Quota(), Quota(jobs=2, frames=10, stored=1000)
+    free, quota = Quota(), Quota(jobs=2, frames=10, stored=1000, connections=3)
     free.check_jobs(10**9)
     free.check_frames(10**9, 10**9)
     free.check_stored(10**15)
+    free.check_connections(10**9)
     quota.check_jobs(1)
+    quota.check_connections(2)
     quota.check_frames(4, 6)
     quota.check_stored(1000)
     beyond: list[tuple[Callable[[], None], str]] = [
         (lambda: quota.check_jobs(2), "You have 2 unfinished jobs on this node, and its owner allows 2"),
         (lambda: quota.check_frames(4, 7), "7 frames, 4 of your other jobs wait, and the node's owner allows 10"),
         (lambda: quota.check_frames(0, 11), "11 frames, and the node's owner allows 10"),
+        (lambda: quota.check_connections(3), "You have 3 connections to this node, and its owner allows 3"),
         (lambda: quota.check_stored(1001), "your files take 1.0 KB on this node, and its owner allows 1.0 KB"),
     ]
     for check, sentence in beyond:

@@ -54,8 +54,8 @@ def test_an_artist_takes_no_more_than_the_owner_allows(
     first = client.render(long, tmp_path / "frames", "1-2", trigger="save")
     client.until_state(first, "rendering")
     second = client.render(long, other, "1", split=False)
+    client.until_state(second, "queued")  # What is sent at the same time arrives in any order.
     third = client.render(long, other, "1", split=False)
-    client.until_state(second, "queued")
     client.until_state(third, "queued")
     # AND a fourth is refused, but not a newer save, which takes the place of one
     assert "You have 3 unfinished jobs" in refusal(client.render(long, other, "1", split=False))
@@ -76,3 +76,22 @@ def test_an_artist_takes_no_more_than_the_owner_allows(
     for job in (second, third):
         client.send(command="cancel", job=job)
         client.until_state(job, "cancelled")
+
+
+def test_one_program_more_than_may_be_connected_waits_for_another_to_end(
+    owned: NodeProcess, start_client: StartClient, tmp_path: Path
+) -> None:
+    # GIVEN an artist who may have one connection, and has it
+    artist = client_id(Keyring().own.public.decode())
+    owner = tmp_path / "owner"
+    set_quota = ("clients", "--quota", artist[:8], "connections=1", "--to", owned.address)
+    assert cli(*set_quota, data=tmp_path, home=owner).returncode == 0
+    first = start_client(owned.address)
+    first.until_connected()
+    # WHEN another program connects THEN it says why it cannot
+    second = start_client(owned.address)
+    told = second.until(lambda line: line["event"] == "connection" and line["state"] == "lost")
+    assert told["text"] == "You have 1 connection to this node, and its owner allows 1: end a program that uses it."
+    # WHEN the first has ended THEN the other comes in by itself
+    first.close()
+    second.until_connected()

@@ -96,8 +96,10 @@ class Client:
         self._known: set[str] = set()
         self._changed: dict[str, _Job] = {}
         self._news_timer: asyncio.Handle | None = None
+        self._snapshots = asyncio.Lock()
         self._lane = asyncio.Lock()
-        """One file is sent after the other: jobs reach the node in the order in which they were ordered."""
+        """One file is taken hold of after the other, and then sent: jobs reach the node in the order in which they were
+        ordered."""
         keyring = Keyring()
         hello = Hello(PROTOCOL, VERSION, uuid.uuid4().hex, platform.node(), Scope.OWN, chunk_algorithms())
         self._connection = Connection(keyring, hello, self._on_news, self._on_message)
@@ -249,8 +251,9 @@ class Client:
         if self._lane.locked():
             submission.progress.text = "Waits for the file before it."
         try:
-            if not submission.has_snapshot:
-                await submission.take_snapshot()
+            async with self._snapshots:
+                if not submission.has_snapshot:
+                    await submission.take_snapshot()
             async with self._lane:
                 submission.progress.text = ""
                 await submission.run()

@@ -35,8 +35,8 @@ _HIGH_WATER_MARK = 10_000
 
 
 AHEAD = 16
-"""Messages of a connection that ZeroMQ takes in before they are read; the rest waits in TCP. With ZeroMQ's own 1000, who
-floods a node made it grow by 30 MB; with these by 2.
+"""Messages of a connection that ZeroMQ takes in before they are read; the rest waits in TCP. With ZeroMQ's own 1000, a
+flood made the node grow by 30 MB; with these by 2.
 """
 
 _DOMAIN = "relay-render"

@@ -12,8 +12,6 @@ from ..measures import Measure
 from . import chaos, explore, fuzz, load
 
 MESSAGES = 1_000_000
-INPUTS_SHARE = 5
-"""For so many messages to a node, one input is tried on the protocol's readers alone."""
 
 NO_BLENDER = "no Blender here, and a node starts with one"
 
@@ -51,7 +49,7 @@ def _fuzz(wishes: Wishes) -> Iterator[Measure]:
         yield from (figure.missing(NO_BLENDER) for figure in fuzz.FIGURES)
     else:
         yield from fuzz.run(blender, wishes.messages, wishes.seed)
-    yield from explore.run(wishes.messages // INPUTS_SHARE, wishes.seed)
+    yield from explore.run(wishes.messages, wishes.seed)  # As many inputs for the protocol's readers alone.
 
 
 def _load(wishes: Wishes) -> Iterator[Measure]:

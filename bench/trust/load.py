@@ -43,7 +43,7 @@ from .shots import Shots
 
 CLIENTS = 100
 FILE_BYTES = 48 << 20
-"""Each client brings one of this size; together 5 GB. Everyone is a window ahead or not, 2 MiB, when the first is done: of
+"""Each client brings one of this size; together 5 GB. When the first is done, each is a window (2 MiB) ahead or not: of
 half as much that alone is 10%.
 """
 

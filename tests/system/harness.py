@@ -69,12 +69,14 @@ class NodeProcess:
         home: Path | None = None,
         within: Sequence[str] = (),
         log: Path | None = None,
+        listen: str = "127.0.0.1",
     ) -> None:
         """`home`: keys of an account other than the tests' own. `within`: the program that runs it, and its arguments.
         By default `log` lies beside the data.
         """
         self.data = data
         self.port = free_port()
+        self._listen = f"{listen}:{self.port}"
         self.environment = os.environ | ({HOME_VARIABLE: str(home)} if home else {})
         self.log = log or data.parent / f"{data.name}.log"
         self._within = within
@@ -94,7 +96,7 @@ class NodeProcess:
 
     def start(self) -> None:
         program = [*self._within, sys.executable, "-m", "server"]
-        command = [*program, "--listen", self.address, "--data", self.data, *self._options]
+        command = [*program, "--listen", self._listen, "--data", self.data, *self._options]
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
                 list(map(str, command)), cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True, env=self.environment
@@ -172,12 +174,14 @@ class NodeProcess:
 class ClientProcess:
     """`python -m addon.client` as Blender starts it."""
 
-    def __init__(self, data: Path, lines: "queue.SimpleQueue[Any] | None" = None) -> None:
-        """`lines`: where what it says goes, and None at its end, if not to those who wait here."""
+    def __init__(self, data: Path, lines: "queue.SimpleQueue[Any] | None" = None, within: Sequence[str] = ()) -> None:
+        """`lines`: where what it says goes, and None at its end, if not to those who wait here. `within`: the program
+        that runs it, and its arguments.
+        """
         self.log = data.parent / f"{data.name}.log"
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "addon.client", "--data", str(data)], cwd=ROOT, stdin=subprocess.PIPE,
+                [*within, sys.executable, "-m", "addon.client", "--data", str(data)], cwd=ROOT, stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE, stderr=log, text=True,
             )  # fmt: skip
         self.seen: list[Line] = []

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A network of its own, in which a node's address can change: Linux, and no rights needed.
 
-`unshare` gives a user, network and mount namespace; a shell holds it open. In it there is a loopback device that has the
-node's address besides its own, and an /etc/hosts that names the node.
+`unshare` gives a user, network and mount namespace; a shell holds it open. In it there is a loopback device that has
+the node's address besides its own, and an /etc/hosts that names the node.
 """
 
 import shutil

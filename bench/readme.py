@@ -4,16 +4,19 @@
 from pathlib import Path
 from typing import Any
 
+from .eta import AGAIN, EASED, FORESEEN, RENDERED, RENDERED_AGAIN, SPREAD, UNFORESEEN
 from .links import LINKS
 from .main import AFTER_SAVE, ANIMATION, CTRL_S, FIRST_SAVE, NEXT_SAVE, SAVE_POST
 from .render import (
     ACCEPTED,
     DIFFERENT,
     DRAFT,
+    EVALUATED,
     FIRST,
     HEAVY,
     RESIDENT,
     SERVER,
+    SLOTS_SMALL,
     SMALL,
     TAKEOVER,
     TINY,
@@ -21,7 +24,16 @@ from .render import (
 )
 from .render_window import CALL, GAP
 from .studio import FORMATS
-from .transfer_figures import CLIENT_MEMORY, GAP_MAX, GAP_P999, NODE_MEMORY, first_upload, resave_bytes, resave_seconds
+from .transfer_figures import (
+    CLIENT_MEMORY,
+    GAP_MAX,
+    GAP_P999,
+    NODE_MEMORY,
+    THROUGHPUT,
+    first_upload,
+    resave_bytes,
+    resave_seconds,
+)
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -56,6 +68,11 @@ TRANSFER = {
         first_upload("uncompressed", link).name: (f"First upload, uncompressed, {link}", "the whole file as HTTP POST")
         for link in LINKS
     },
+    **{
+        first_upload("compressed", link).name: (f"First upload, compressed, {link}", "the whole file as HTTP POST")
+        for link in LINKS
+    },
+    THROUGHPUT.name: ("Upload with nothing but the processor in its way: seconds", "scp; limit 0.4"),
     GAP_P999.name: ("Gaps of the window while 500 MB leave, p99.9", "limit 6 ms"),
     GAP_MAX.name: ("The longest of them", "limit 20 ms"),
     CLIENT_MEMORY.name: ("Memory that 5 GB and a thousand textures take beside Blender", "limit 100 MB"),
@@ -71,6 +88,8 @@ RENDER = {
     SMALL.name: ("20 frames of 320x180 with 16 samples", "the same, limit 0.95"),
     HEAVY.name: ("10 frames of a million vertices with textures", "the same, limit 1.0"),
     DIFFERENT.name: ("Frames of these that differ from Blender's own in any pixel", "limit 0"),
+    EVALUATED.name: ("80 frames that are evaluated on one core, on as many slots as gain", "`blender -b FILE -a`"),
+    SLOTS_SMALL.name: ("60 frames of 320x180, which use all cores, on as many slots as gain", "one slot; limit 1.05"),
     TAKEOVER.name: ("A newer save during a long render: from the node having it to its first picture", "limit 0.3 s"),
     DRAFT.name: ("The draft before a frame of 960x540 with 64 samples", "the frame's time, limit 5%"),
     SERVER.name: ("The node's own process while it renders, of one core", "limit 3%"),
@@ -79,6 +98,13 @@ RENDER = {
     RESIDENT.name: ("Memory of the node's own process then", "limit 150 MB"),
     GAP.name: ("Gaps of the window with such a job in its list, p99.9", "limit 6 ms"),
     CALL.name: ("Longest call of the extension then", "limit 20 ms"),
+    FORESEEN.name: ("Time left, from a third of the job on: costs that can be foreseen, simulated", "limit 25%"),
+    EASED.name: ("The same, costs between two keyframes", "limit 25%"),
+    SPREAD.name: ("The same, any costs, frames spread over the shot first", "limit 25%"),
+    AGAIN.name: ("The same, any costs, a save rendered before", "limit 25%"),
+    UNFORESEEN.name: ("The same, costs that turn or leap, in sequence, on average", ""),
+    RENDERED.name: ("The same, real frames that cost ever more", "limit 25%"),
+    RENDERED_AGAIN.name: ("The same, these saved again", "limit 25%"),
 }
 
 TABLES = {"main": MAIN, "render": RENDER, "transfer": TRANSFER}

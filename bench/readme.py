@@ -26,6 +26,7 @@ from .render_window import CALL, GAP
 from .studio import FORMATS
 from .transfer_figures import (
     CLIENT_MEMORY,
+    CURVE_ALONE,
     GAP_MAX,
     GAP_P999,
     NODE_MEMORY,
@@ -73,6 +74,7 @@ TRANSFER = {
         for link in LINKS
     },
     THROUGHPUT.name: ("Upload with nothing but the processor in its way: seconds", "scp; limit 0.4"),
+    CURVE_ALONE.name: ("The same bytes through ZeroMQ's encryption alone, nothing read, hashed or written", "scp"),
     GAP_P999.name: ("Gaps of the window while 500 MB leave, p99.9", "limit 6 ms"),
     GAP_MAX.name: ("The longest of them", "limit 20 ms"),
     CLIENT_MEMORY.name: ("Memory that 5 GB and a thousand textures take beside Blender", "limit 100 MB"),

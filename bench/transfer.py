@@ -16,7 +16,7 @@ import rich.console
 from server.blenders import WHEEL, Blender
 from tests.conftest import real_blenders
 
-from . import studio
+from . import curve, studio
 from .host import taken_by_the_host
 from .links import LINKS, Link, probe
 from .main_thread import busy_window
@@ -29,6 +29,7 @@ from .studio import EDITS, Size, Studio
 from .transfer_figures import (
     BUILD_MEMORY,
     CLIENT_MEMORY,
+    CURVE_ALONE,
     GAP_MAX,
     GAP_P999,
     LINK_FIGURES,
@@ -152,7 +153,7 @@ def throughput(blender: Blender, folder: Path, rounds: int, scale: Scale) -> Ite
     else:
         blend = _padded(blender, folder, scale.throughput)
         with Scp(folder / "scp") as scp:
-            times, copies = [], []
+            times, copies, encrypted = [], [], []
             for number in range(rounds):
                 # A copy before each: a virtual machine may pay three seconds for a gigabyte that it has not used
                 # lately, and the second one would find what the first one has just given back.
@@ -162,10 +163,12 @@ def throughput(blender: Blender, folder: Path, rounds: int, scale: Scale) -> Ite
                 shutil.rmtree(folder / str(number))
                 copies.append(_copying_s(blend, folder / "copy"))
                 times.append((taken, scp.seconds(blend, scp.port)))
+                encrypted.append((curve.seconds(scale.throughput), times[-1][1]))
                 os.sync()
         columns = (*zip(*times, strict=True), copies)
         speeds = [scale.throughput / 1e6 / statistics.median(column) for column in columns]
         yield THROUGHPUT.ratio(times, "{:.0f} against {:.0f} MB/s; a copy on the disk {:.0f}".format(*speeds))
+        yield CURVE_ALONE.ratio(encrypted)
 
 
 def _copying_s(path: Path, copy: Path) -> float:
@@ -249,7 +252,7 @@ class Part:
 PARTS = {
     "links": Part(LINK_FIGURES, links),
     "sessions": Part(SESSION_FIGURES, sessions, each_blender=True),
-    "throughput": Part((THROUGHPUT,), throughput),
+    "throughput": Part((THROUGHPUT, CURVE_ALONE), throughput),
     "window": Part((GAP_P999, GAP_MAX), window, each_blender=True),
     "memory": Part((CLIENT_MEMORY, NODE_MEMORY), memory, huge=True),
 }

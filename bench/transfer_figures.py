@@ -63,6 +63,7 @@ def compression_cost(edit: str, unit: str) -> Measure:
 
 
 THROUGHPUT = Measure("Upload on unlimited loopback, encrypted: seconds", "ratio", "scp", limit=SCP_RATIO)
+CURVE_ALONE = Measure("The same bytes through ZeroMQ's encryption alone: seconds", "ratio", "scp")
 CLIENT_MEMORY = Measure(
     "Client: memory over rest, file of 5 GB and a thousand textures", "MB", "a limit", limit=MEMORY_MB
 )

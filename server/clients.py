@@ -28,6 +28,8 @@ class Client:
     """Sees and stops everybody's jobs, and may do what the node's owner may."""
     quota: str = ""
     """What differs from everybody's quota, as Quota.changed takes it."""
+    scripts: bool = False
+    """Whether the Python in its files runs."""
 
     @property
     def id(self) -> str:
@@ -43,14 +45,15 @@ def client_id(key: str) -> str:
 class Clients:
     """The list, kept in a file that is replaced as a whole and on disk when a method returns."""
 
-    def __init__(self, path: Path, owner: str, quota: Quota) -> None:
-        """`owner`: key of the account that the node runs as; `quota`: of all who are not trusted.
+    def __init__(self, path: Path, owner: str, quota: Quota, scripts: bool = False) -> None:
+        """`owner`: key of the account that the node runs as, `scripts`: whether the Python in its files runs;
+        `quota`: of all who are not trusted.
 
         Raises OSError; ValueError for a damaged list.
         """
         self._path = path
         self._quota = quota
-        self._owner = Client(owner, "this account", 0.0, manages=True)
+        self._owner = Client(owner, "this account", 0.0, manages=True, scripts=scripts)
         self._known = _load(path)
 
     def __getitem__(self, key: str) -> Client:
@@ -67,10 +70,15 @@ class Clients:
 
     def quota(self, client: str) -> Quota:
         """How much the client with this id may take; one that was let in no more keeps to what everybody may."""
-        known = next((each for each in (self._owner, *self._known.values()) if each.id == client), None)
+        known = self._find(client)
         if known is None:
             return self._quota
         return Quota() if known.manages else self._quota.changed(known.quota)
+
+    def runs_scripts(self, client: str) -> bool:
+        """Whether the Python in the files of the client with this id runs."""
+        known = self._find(client)
+        return known is not None and known.scripts
 
     def allow(self, key: str, name: str) -> None:
         """Let a key in from now on; one that is known already is only named anew."""
@@ -85,6 +93,9 @@ class Clients:
     def change(self, client: Client) -> None:
         """Keep what has changed about one that is known."""
         self._save(self._known | {client.key: client})
+
+    def _find(self, client: str) -> Client | None:
+        return next((each for each in (self._owner, *self._known.values()) if each.id == client), None)
 
     def _save(self, known: dict[str, Client]) -> None:
         text = json.dumps([asdict(client) for client in known.values()], indent=1)

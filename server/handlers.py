@@ -337,7 +337,9 @@ class Handlers:
             Quota().changed(message.quota)
         except ValueError as error:
             raise RequestRefused(Refusal.BAD_QUOTA, str(error)) from None
-        self.clients.change(replace(client, name=message.name, manages=message.manages, quota=message.quota))
+        self.clients.change(
+            replace(client, name=message.name, manages=message.manages, quota=message.quota, scripts=message.scripts)
+        )
         self.node.slots_changed()
         self._tell_clients(session)
 
@@ -350,7 +352,7 @@ class Handlers:
     def _tell_clients(self, session: Session) -> None:
         keys = [each.key for each in self.endpoint.sessions()]
         clients = (
-            ClientStatus(each.id, each.name, each.since, each.manages, each.quota, keys.count(each.key))
+            ClientStatus(each.id, each.name, each.since, each.manages, each.quota, each.scripts, keys.count(each.key))
             for each in self.clients.paired
         )
         self.endpoint.send(session, ClientList(tuple(clients), self.pairings.requests))

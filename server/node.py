@@ -56,7 +56,8 @@ log = logging.getLogger(__name__)
 class Node:
     """One render node.
 
-    `make_executor` is given the listener that its executor reports to, `quota` says what an owner of jobs may take.
+    `make_executor` is given the listener that its executor reports to, `quota` says what an owner of jobs may take,
+    `scripts` whether the Python in an owner's files runs.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Node:
         blenders: Sequence[Blender],
         make_executor: Callable[[Listener], Executor],
         quota: Callable[[str], Quota],
+        scripts: Callable[[str], bool],
     ) -> None:
         self.books = books
         self.folders = folders
@@ -75,6 +77,7 @@ class Node:
         self._sources = Sources(store, folders, blenders)
         self._executor = make_executor(self._on_event)
         self.admission = Admission(books, store, quota)
+        self._scripts = scripts
         self._assigned: dict[int, Assignment] = {}
         self._open_jobs: dict[int, str] = {}
         self._prepared: dict[str, Source] = {}
@@ -271,6 +274,7 @@ class Node:
             scene=job.spec.scene,
             folder=self.folders.begin_attempt(task),
             log=self.folders.log(job.id),
+            scripts=self._scripts(job.owner),
             draft=self._drafts.wanted(job),
         )
         job.drafted = True

@@ -69,6 +69,8 @@ class Options:
     """Which Blenders run in a sandbox."""
     quota: Quota
     """What each client may take that is not trusted, unless it has its own."""
+    scripts: bool
+    """Whether the Python in this account's own files runs."""
     log_file: Path
 
 
@@ -122,7 +124,8 @@ def _open_keys(options: Options) -> tuple[Keyring, KeyPair, Clients]:
     keyring, data = Keyring(), options.data
     try:
         owner = keyring.own.public.decode()
-        return keyring, key_pair(data / "node.key"), Clients(data / "clients.json", owner, options.quota)
+        clients = Clients(data / "clients.json", owner, options.quota, options.scripts)
+        return keyring, key_pair(data / "node.key"), clients
     except ValueError as error:
         raise BadKeys(str(error)) from None
 
@@ -139,7 +142,7 @@ def _make_node(options: Options, handlers: Handlers, clients: Clients) -> Node:
     def executor(listener: Listener) -> LocalExecutor:
         return LocalExecutor(options.slots, options.limits, workshop, listener)
 
-    return Node(books, folders, store, options.blenders, executor, clients.quota)
+    return Node(books, folders, store, options.blenders, executor, clients.quota, clients.runs_scripts)
 
 
 async def _run(endpoint: Endpoint, node: Node, ending: Ending) -> None:

@@ -108,7 +108,7 @@ def right_messages(chance: random.Random) -> list[Frames]:
         (AskClients(), None),
         (Decide("123456", False), None),
         (Revoke(spec.job), None),
-        (ChangeClient(spec.job, "guest", False, "jobs=2"), None),
+        (ChangeClient(spec.job, "guest", False, "jobs=2", False), None),
         (Pong(), None),
         (Ready(), None),
         (Stored(manifest.digest), None),

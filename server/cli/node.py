@@ -115,6 +115,10 @@ QuotaText = Annotated[
         help="What each client may take that is not trusted: jobs, frames, stored, slots, connections; none: no limit.",
     ),
 ]
+Scripts = Annotated[
+    bool,
+    typer.Option("--scripts", help="Let the Python in this account's own files run, in drivers and texts."),
+]
 LogFile = Annotated[
     Path | None,
     typer.Option(
@@ -141,6 +145,7 @@ def main(  # noqa: PLR0913, PLR0917 - each is an option
     sandbox: SandboxMode = Mode.AUTO,
     store_limit: StoreLimit = None,
     quota: QuotaText = QUOTA,
+    scripts: Scripts = False,
     log_file: LogFile = None,
     verbose: Verbose = False,
     version: Version = False,
@@ -180,6 +185,7 @@ def main(  # noqa: PLR0913, PLR0917 - each is an option
             store_limit or disk.total // 5,
             containment,
             everybodys,
+            scripts,
             log_file or data / "logs" / "node.log",
         )
         run(serve(options, lambda port: _announce(options, port), _show_request))

@@ -78,7 +78,7 @@ def allow(
 
 
 @app.command()
-def clients(
+def clients(  # noqa: PLR0913, PLR0917 - each is an option
     to: To = DEFAULT_TO,
     revoke: Which = None,
     name: Annotated[tuple[str, str] | None, typer.Option(metavar="ID NAME", help="Call one otherwise.")] = None,
@@ -87,33 +87,35 @@ def clients(
     quota: Annotated[
         tuple[str, str] | None, typer.Option(metavar="ID LIMITS", help="Let one take more of the node, or less.")
     ] = None,
+    scripts: Which = None,
+    no_scripts: Which = None,
 ) -> None:
     """Show who is let in, and who asks to be.
 
     --revoke ID cuts one off at once. --trust ID lets one do what the node's owner may: see and stop everybody's jobs,
     let others in; --distrust ID takes that back. --quota ID jobs=20,frames=5000,stored=50GB,slots=2 sets what one may
-    take instead of what everybody may: none lifts a limit, "" takes all that back. The first digits of an ID suffice.
+    take instead of what everybody may: none lifts a limit, "" takes all that back. --scripts ID lets the Python in
+    one's files run, in drivers and texts; --no-scripts ID takes that back. The first digits of an ID suffice.
     """
+    changes: list[tuple[str | None, Callable[[ClientStatus], ClientStatus]]] = [
+        (name and name[0], lambda client: replace(client, name=name[1] if name else "")),
+        (trust, lambda client: replace(client, manages=True)),
+        (distrust, lambda client: replace(client, manages=False)),
+        (quota and quota[0], lambda client: replace(client, quota=quota[1] if quota else "")),
+        (scripts, lambda client: replace(client, scripts=True)),
+        (no_scripts, lambda client: replace(client, scripts=False)),
+    ]
 
     async def show() -> None:
         async with observing(to) as observer:
             listed = await _list(observer, AskClients())
             if revoke is not None:
                 listed = await _list(observer, Revoke(_pick(listed, revoke).client))
-            changes: list[tuple[str, Callable[[ClientStatus], ClientStatus]]] = []
-            if name is not None:
-                chosen = name[1]
-                changes.append((name[0], lambda client: replace(client, name=chosen)))
-            if trust is not None:
-                changes.append((trust, lambda client: replace(client, manages=True)))
-            if distrust is not None:
-                changes.append((distrust, lambda client: replace(client, manages=False)))
-            if quota is not None:
-                limits = quota[1]
-                changes.append((quota[0], lambda client: replace(client, quota=limits)))
             for which, change in changes:
-                client = change(_pick(listed, which))
-                listed = await _list(observer, ChangeClient(client.client, client.name, client.manages, client.quota))
+                if which is not None:
+                    client = change(_pick(listed, which))
+                    changed = ChangeClient(client.client, client.name, client.manages, client.quota, client.scripts)
+                    listed = await _list(observer, changed)
             console.print(_client_table(listed))
             for request in listed.requests:
                 console.print(
@@ -141,7 +143,7 @@ def _pick(listed: ClientList, start: str) -> ClientStatus:
 def _client_table(listed: ClientList) -> rich.table.Table:
     table = rich.table.Table("ID", "Name", "Since", "", "Quota", "Connected", box=None, pad_edge=False)
     for client in listed.clients:
-        may = "trusted" if client.manages else ""
+        may = ", ".join(["trusted"] * client.manages + ["scripts"] * client.scripts)
         table.add_row(
             client.client[:8], escape(client.name), moment(client.since), may, client.quota, str(client.connected or "")
         )

@@ -29,6 +29,8 @@ class Assignment:
     """Exists and is empty; all that the task wrote comes to lie below it."""
     log: Path
     """Blender's own words are appended here."""
+    scripts: bool = False
+    """Whether the file's Python runs."""
     draft: bool = False
     """Whether a small picture of few samples is to be made first, if the frame is worth it."""
     frames: tuple[int, ...] = ()

@@ -31,7 +31,7 @@ from .family import look_at
 from .spares import LOW_MEMORY, Kind, Spares
 from .takeover import NotTaken
 from .watch import COST_LOOK_S, LOOK_S, SLEPT_S, Limits, Look, too_costly
-from .worker import Gpu, Worker
+from .worker import Gpu, Opening, Worker
 from .worker_process import Line
 from .workplace import Workshop
 
@@ -268,7 +268,7 @@ class _Slot:
             return
         assert self.worker is not None
         self.worker.log_to(assignment.log)
-        if self.worker.opened == (assignment.blend, assignment.scene):
+        if self.worker.opened == Opening.of(assignment):
             self._send_task()
         else:
             self.worker.open(assignment)
@@ -295,9 +295,12 @@ class _Slot:
         return _status(self.worker, number, WorkerState.RENDERING if self.busy else WorkerState.IDLE, now)
 
     def _fits(self, worker: Worker, assignment: Assignment) -> bool:
-        """A file may have got hold of the Blender that opened it: the next artist's gets another."""
+        """A file may have got hold of the Blender that opened it: the next artist's gets another. What a file's own
+        Python has left behind must not show in another file's pictures.
+        """
         same_owner = worker.owner in (None, assignment.owner)
-        return same_owner and (worker.blender, worker.gpu) == (assignment.blender, self.gpu)
+        usable = not worker.scripted or worker.opened == Opening.of(assignment)
+        return same_owner and usable and (worker.blender, worker.gpu) == (assignment.blender, self.gpu)
 
     def _get_worker(self, blender: Blender) -> bool:
         """Take a spare, or start a Blender."""
@@ -333,7 +336,7 @@ class _Slot:
     def _on_opened(self, worker: Worker, line: Line) -> None:
         if self._assignment is None:
             return
-        worker.opened = (self._assignment.blend, self._assignment.scene)
+        worker.opened = Opening.of(self._assignment)
         worker.watch.opened()
         worker.warm.add(line["engine"])
         self._spares.use(Kind(worker.blender, worker.gpu), line["engine"])

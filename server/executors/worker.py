@@ -28,6 +28,21 @@ class Gpu:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """How a file was opened."""
+
+    blend: Path
+    scene: str | None
+    """The one that was asked for; None: the active one."""
+    scripts: bool
+
+    @classmethod
+    def of(cls, assignment: Assignment) -> "Opening":
+        """Return how it has to be for an assignment."""
+        return cls(assignment.blend, assignment.scene, assignment.scripts)
+
+
 def _unheard(_: Line) -> None:
     """A spare has nobody to tell."""
 
@@ -46,8 +61,10 @@ class Worker:
         self.ready = False
         self.gpus: tuple[Gpu, ...] = ()
         """All of this machine, known when it is ready."""
-        self.opened: tuple[Path, str | None] | None = None
-        """The .blend that it has open, and which scene was asked for."""
+        self.opened: Opening | None = None
+        """What it has open."""
+        self.scripted = False
+        """Whether a file's Python has run in it: it is never used for another file."""
         self.owner: str | None = None
         """Whose file it has opened: it is never used for anybody else's."""
         self.frames = 0
@@ -96,9 +113,10 @@ class Worker:
         """Begin to open the file of an assignment; the event is "opened" or "failed"."""
         assert self.owner in (None, assignment.owner), "another artist's Blender"
         self.opened, self.owner = None, assignment.owner
+        self.scripted = self.scripted or assignment.scripts
         command = {
             "command": "open", "path": str(self._place.blend(assignment)), "tree": str(self._place.tree(assignment)),
-            "roots": list(assignment.roots), "scene": assignment.scene, "gpu": self.gpu,
+            "roots": list(assignment.roots), "scene": assignment.scene, "gpu": self.gpu, "scripts": assignment.scripts,
         }  # fmt: skip
         self._background.start(self._open(assignment, command))
 

@@ -68,8 +68,8 @@ class Worker:
                 events.append(event)
         return events
 
-    def open(self, path: Path, scene: str | None = None) -> Event:
-        self.send(command="open", path=str(path), scene=scene, tree="", roots=[], gpu=None)
+    def open(self, path: Path, scene: str | None = None, scripts: bool = False) -> Event:
+        self.send(command="open", path=str(path), scene=scene, tree="", roots=[], gpu=None, scripts=scripts)
         return self.until("opened", "failed")[-1]
 
     def render(self, frame: int, folder: Path, draft: bool = False) -> list[Event]:

@@ -22,6 +22,7 @@ shader = next(node for node in material.node_tree.nodes if "Roughness" in node.i
 shader.inputs["Roughness"].driver_add("default_value").driver.expression = "bpy.data.filepath and 1"
 text = bpy.data.texts.new("setup.py")
 text.use_module = True
+text.write("import bpy\\nbpy.context.scene.render.fps = 7")
 bpy.ops.wm.save_as_mainfile(filepath=os.environ["BLEND"])
 """
 
@@ -33,6 +34,13 @@ def test_drivers_and_texts_that_need_python_are_named(
     blend = tmp_path / "driven.blend"
     run_in_blender(blender, MAKE, BLEND=str(blend))
     # WHEN it is opened THEN some are named, and the others counted
-    (notice,) = worker.open(blend)["notices"]
+    opened = worker.open(blend)
+    (notice,) = opened["notices"]
+    assert opened["fps"] == 24
     assert 'material "Shiny", object "Python 0", object "Python 1" and 2 more' in notice
     assert "Simple" not in notice
+    # WHEN it is opened so that they run THEN they do, and nothing is said
+    opened = worker.open(blend, scripts=True)
+    assert (opened["fps"], opened["notices"]) == (7, [])
+    # AND they do not the next time
+    assert worker.open(blend)["fps"] == 24

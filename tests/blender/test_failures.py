@@ -178,7 +178,7 @@ PARENT = """
 import json, subprocess, sys
 worker = subprocess.Popen(sys.argv[1:-1], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 blend, folder = sys.argv[-1].split("|")
-open_it = {"command": "open", "path": blend, "scene": None, "tree": "", "roots": [], "gpu": None}
+open_it = {"command": "open", "path": blend, "scene": None, "tree": "", "roots": [], "gpu": None, "scripts": False}
 for command in [open_it, {"command": "render", "frame": 1, "folder": folder, "draft": False}]:
     worker.stdin.write(json.dumps(command) + "\\n")
     worker.stdin.flush()

@@ -61,6 +61,7 @@ def node(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Live]:
             [blender],
             lambda listener: LocalExecutor(0, Limits(1 << 40), workshop, listener),
             handlers.clients.quota,
+            handlers.clients.runs_scripts,
         )
         handlers.endpoint, handlers.uploads = endpoint, Uploads(store, tmp_path, handlers.admit, handlers.make_room)
         door = asyncio.create_task(endpoint.run())

@@ -2,11 +2,14 @@
 """Nodes, clients and scenes for the tests of the whole program."""
 
 import functools
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from addon.keyring import Keyring, key_pair
+from addon.protocol.address import parse_address
 from server.blenders import Blender
 from tests.conftest import RunInBlender
 from tests.system.harness import (
@@ -121,3 +124,19 @@ def make_scene(run_in_blender: RunInBlender, tmp_path_factory: pytest.TempPathFa
 def scene(any_blender: Blender, make_scene: MakeScene) -> Scene:
     """As make_scene, for the Blender of `node`."""
     return functools.partial(make_scene, any_blender)
+
+
+@pytest.fixture
+def owned(any_blender: Blender, tmp_path: Path) -> Iterator[NodeProcess]:
+    """Another account's node, with two slots, that has let this one in, within limits."""
+    data = tmp_path / "node"
+    data.mkdir()
+    artist = {"key": Keyring().own.public.decode(), "name": "artist", "since": 1.0}
+    (data / "clients.json").write_text(json.dumps([artist]))
+    options = ("--slots", "2", "--quota", "jobs=3,frames=20,slots=1")
+    node = NodeProcess(data, any_blender, *options, home=tmp_path / "owner")
+    address = parse_address(node.address)
+    Keyring().pair(address, key_pair(data / "node.key").public)
+    yield node
+    node.close()
+    Keyring().forget(address)

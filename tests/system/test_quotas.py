@@ -1,33 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How much of a node an artist may take whom its owner has let in."""
 
-import json
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-from addon.keyring import Keyring, key_pair
-from addon.protocol.address import parse_address
-from server.blenders import Blender
+from addon.keyring import Keyring
 from server.clients import client_id
 from tests.system.harness import NodeProcess, Scene, StartClient, cli
-
-
-@pytest.fixture
-def owned(any_blender: Blender, tmp_path: Path) -> Iterator[NodeProcess]:
-    """Another account's node, with two slots, that has let this one in, within limits."""
-    data = tmp_path / "node"
-    data.mkdir()
-    artist = {"key": Keyring().own.public.decode(), "name": "artist", "since": 1.0}
-    (data / "clients.json").write_text(json.dumps([artist]))
-    options = ("--slots", "2", "--quota", "jobs=3,frames=20,slots=1")
-    node = NodeProcess(data, any_blender, *options, home=tmp_path / "owner")
-    address = parse_address(node.address)
-    Keyring().pair(address, key_pair(data / "node.key").public)
-    yield node
-    node.close()
-    Keyring().forget(address)
 
 
 def test_an_artist_takes_no_more_than_the_owner_allows(

@@ -34,13 +34,16 @@ class Revoke:
 
 @dataclass(frozen=True, slots=True)
 class ChangeClient:
-    """Name a client anew, say whether it may do what the owner may, and how much of the node it may take."""
+    """Name a client anew, say whether it may do what the owner may, how much of the node it may take, and whether the
+    Python in its files runs.
+    """
 
     client: str
     name: str
     manages: bool
     quota: str
     """What differs from everybody's, such as ``jobs=20,stored=50GB``."""
+    scripts: bool
 
     def __post_init__(self) -> None:
         check_id(self.client)
@@ -60,6 +63,8 @@ class ClientStatus:
     """Sees and stops everybody's jobs, lets others in, and takes of the node what it likes."""
     quota: str
     """What differs from everybody's."""
+    scripts: bool
+    """Whether the Python in its files runs."""
     connected: int
     """Its connections now."""
 

@@ -22,8 +22,8 @@ def blocked_scripts() -> str | None:
         return None
     more = f" and {len(owners) - NAMED} more" if len(owners) > NAMED else ""
     return (
-        "The node runs no Python of a file, so drivers and texts that are made of it have no effect: "
-        f"{', '.join(owners[:NAMED])}{more}. Bake them, or render without them."
+        "The node runs no Python of your files, so drivers and texts that are made of it have no effect: "
+        f"{', '.join(owners[:NAMED])}{more}. Bake them, or ask the node's owner to let your scripts run."
     )
 
 

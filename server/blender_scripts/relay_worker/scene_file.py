@@ -18,14 +18,16 @@ from .remap import remap
 _MISSING_ENGINE = re.compile(r"Engine '(.*?)' not available for scene '(.*?)' \(an add-on")
 
 
-def open_scene(path: str, name: str | None, tree: str = "", roots: Sequence[str] = ()) -> bpy.types.Scene:
+def open_scene(
+    path: str, name: str | None, tree: str = "", roots: Sequence[str] = (), scripts: bool = False
+) -> bpy.types.Scene:
     """Open the file and make `name` (None: its active scene) the scene that renders. Raises Failure, always fatal.
 
     `tree` is the folder of the job's mirror that the file lies in, `roots` the artist's folders there; without a tree
-    the file's paths stay as they are.
+    the file's paths stay as they are. With `scripts` its Python runs.
     """
     lead = functools.partial(remap, tree, list(roots)) if tree else None
-    chatter = _captured(lambda: _open(path, lead))
+    chatter = _captured(lambda: _open(path, lead, scripts))
     scene = bpy.context.window.scene if name is None else _local_scene(name)
     if scene is None:
         raise Failure(f'The file has no scene "{name}": choose one that it has, and save again.', fatal=True)
@@ -55,7 +57,7 @@ def _local_scene(name: str) -> bpy.types.Scene | None:
     return next((scene for scene in bpy.data.scenes if scene.name == name and scene.library is None), None)
 
 
-def _open(path: str, read: Callable[[], None] | None) -> None:
+def _open(path: str, read: Callable[[], None] | None, scripts: bool) -> None:
     """Open a file. `read` is called when Blender has read it, but evaluated nothing: what it does not find then, a bake
     of geometry nodes for one, it never looks for again.
     """
@@ -70,7 +72,7 @@ def _open(path: str, read: Callable[[], None] | None) -> None:
 
     bpy.app.handlers.load_post.append(persistent(on_load))
     try:
-        bpy.ops.wm.open_mainfile(filepath=path, load_ui=False, use_scripts=False)
+        bpy.ops.wm.open_mainfile(filepath=path, load_ui=False, use_scripts=scripts)
     except RuntimeError as error:
         raise opening_failure(str(error), bpy.app.version_string) from None
     finally:

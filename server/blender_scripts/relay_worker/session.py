@@ -35,7 +35,7 @@ class Session:
 
     def __init__(self, lines: Lines) -> None:
         self._lines = lines
-        self._opened: tuple[str, str | None, str, list[str]] | None = None
+        self._opened: tuple[str, str | None, str, list[str], bool] | None = None
         self._encoding: bool | None = None
         self._device = ""
         self._frame: int | None = None
@@ -56,7 +56,7 @@ class Session:
         try:
             match command["command"]:
                 case "open":
-                    self._open(command["path"], command["scene"], command["tree"], command["roots"], command["gpu"])
+                    self._open(*(command[name] for name in ("path", "scene", "tree", "roots", "gpu", "scripts")))
                 case "render":
                     self._render(command["frame"], Path(command["folder"]), command["draft"])
                 case "part":
@@ -82,11 +82,12 @@ class Session:
         if "folder" in command:  # From here on the parent may do with it as it likes.
             self._lines.emit("closed", frame=self._frame)
 
-    def _open(self, path: str, name: str | None, tree: str, roots: list[str], gpu: str | None) -> None:
+    def _open(self, path: str, name: str | None, tree: str, roots: list[str], gpu: str | None, scripts: bool) -> None:
         self._opened = self._encoding = None
-        scene = open_scene(path, name, tree, roots)
+        scene = open_scene(path, name, tree, roots, scripts)
         self._device, notice = devices.prepare(scene, gpu)
-        self._opened = path, name, tree, roots
+        blocked = None if scripts else blocked_scripts()
+        self._opened = path, name, tree, roots, scripts
         self._lines.emit(
             "opened",
             scene=scene.name,
@@ -98,7 +99,7 @@ class Session:
             frame_step=scene.frame_step,
             frame_current=scene.frame_current,
             device=self._device,
-            notices=[text for text in (notice, missing_files(), missing_sound(scene), blocked_scripts()) if text],
+            notices=[text for text in (notice, missing_files(), missing_sound(scene), blocked) if text],
         )
 
     def _render(self, frame: int, folder: Path, draft: bool, parts: Sequence[Path] = ()) -> None:

@@ -127,6 +127,7 @@ class Endpoint:
     def send(self, session: Session, message: NodeMessage, payload: Buffer | None = None) -> bool:
         """Queue a message; False when the client is gone, which ends the session."""
         sent = self._send(session.routing_id, message, payload)
+        session.sent += 1 if payload is None else 2
         if not sent:
             self._end(session, "unreachable")
         return sent
@@ -135,6 +136,7 @@ class Endpoint:
         """The same to several, encoded once: that is most of what a message costs."""
         frames = codec.encode(message, payload)
         for session in sessions:
+            session.sent += len(frames)
             if not self._send_frames(session.routing_id, frames):
                 self._end(session, "unreachable")
 
@@ -185,6 +187,7 @@ class Endpoint:
                 self._send(routing_id, Refused(Refusal.HELLO_FIRST, "Say hello first."))
             else:
                 session.heard = asyncio.get_running_loop().time()
+                session.received += len(frames)
                 self._receiver.on_message(session, message, payload)
         except ProtocolError as error:
             self._drop(routing_id, key, session, str(error))

@@ -158,8 +158,10 @@ class Handlers:
 
     # Uploads
 
-    def _on_ping(self, session: Session, _: Ping, __: Buffer) -> None:
-        self.endpoint.send(session, Pong())
+    def _on_ping(self, session: Session, message: Ping, _: Buffer) -> None:
+        if message.sent not in (0, session.received):
+            raise RemoteProtocolError(f"Of {message.sent} frames {session.received} came.")
+        self.endpoint.send(session, Pong(session.sent + 1 if message.sent else 0))
 
     def _on_offer(self, session: Session, message: Offer, payload: Buffer) -> None:
         self._end_upload(session, message.manifest)  # Of an offer said twice the later one counts.

@@ -48,6 +48,9 @@ class Session:
     hello: Hello
     heard: float
     """When it last said something, seconds on the loop's clock."""
+    sent: int = 0
+    """Frames of ZeroMQ, both of this connection."""
+    received: int = 1  # The hello.
     uploads: dict[str, Upload] = field(default_factory=dict)
     """By the digest of their manifest."""
     stored: set[str] = field(default_factory=set)

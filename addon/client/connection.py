@@ -18,7 +18,7 @@ from ..protocol.address import Address
 from ..protocol.digest import Buffer
 from ..protocol.errors import RemoteProtocolError
 from ..protocol.limits import HEARTBEAT_S, MAX_MESSAGE_BYTES, SILENCE_S
-from ..protocol.messages import ClientMessage, Hello, NodeMessage, Ping, Refusal, Refused, Welcome
+from ..protocol.messages import ClientMessage, Hello, NodeMessage, Ping, Pong, Refusal, Refused, Welcome
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +92,8 @@ class Connection:
         self._address_changed = asyncio.Event()
         self._attempts = 0
         """Connections that found another key than the one they tried: the next tries the next key."""
+        self._sent = self._received = 0
+        """Frames of ZeroMQ on this connection."""
         self._news = News(State.NONE, None, None, "")
 
     @property
@@ -126,7 +128,9 @@ class Connection:
         if self._socket is None or not (self.connected or isinstance(message, Hello)):
             return
         # Never blocks: transfers keep to their credit, and what else is sent is little.
-        self._socket.send_multipart(codec.encode(message, payload), zmq.NOBLOCK, copy=payload is None)
+        frames = codec.encode(message, payload)
+        self._socket.send_multipart(frames, zmq.NOBLOCK, copy=payload is None)
+        self._sent += len(frames)
 
     async def run(self) -> None:
         """Keep the connection until cancelled."""
@@ -180,7 +184,7 @@ class Connection:
         now = heard = pinged = asyncio.get_running_loop().time()
         while True:
             if self.connected and now - pinged >= HEARTBEAT_S:
-                self.send(Ping())
+                self.send(Ping(self._sent + 1))
                 pinged = now
             frames, event = await self._receive()
             now = asyncio.get_running_loop().time()
@@ -242,11 +246,16 @@ class Connection:
 
     async def _handle(self, frames: list[Buffer], address: Address) -> bool:
         """Take a message in; False when the connection has to be made anew."""
+        self._received += len(frames)
         try:
             message, payload = codec.decode_from_node(frames)
         except RemoteProtocolError as error:
             log.warning("%s: %s", address, error)
             return True
+        if isinstance(message, Pong) and message.sent not in (0, self._received):
+            # TCP loses nothing, CURVE notices all but what is left out: what waits for that would wait for ever.
+            log.warning("%s: of %d frames %d came", address, message.sent, self._received)
+            return False
         if isinstance(message, Welcome):
             self._tell(State.CONNECTED, message, _describe(message))
         elif isinstance(message, Refused) and message.reason == Refusal.HELLO_FIRST:
@@ -275,6 +284,7 @@ class Connection:
         opened.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
         opened.setsockopt(zmq.RECONNECT_IVL, 100)
         opened.setsockopt(zmq.RECONNECT_IVL_MAX, 2000)
+        self._sent = self._received = 0
         self._monitor = opened.get_monitor_socket(_WATCHED)
         opened.connect(address.endpoint)
 

@@ -167,6 +167,12 @@ class ScriptedNode:
         self.say(Pong())
         return isinstance(message, Ping)
 
+    def hear_ping(self) -> Ping:
+        """The next message, a sign of life, which is not answered."""
+        message, _ = self.any()
+        assert isinstance(message, Ping)
+        return message
+
     def close(self) -> None:
         self._router.close()
 

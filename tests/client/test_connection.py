@@ -12,8 +12,9 @@ from addon.client import connection
 from addon.client.connection import Connection, News, State
 from addon.keyring import Keyring
 from addon.protocol.address import Address
-from addon.protocol.messages import Hello
+from addon.protocol.messages import Hello, Ping, Pong
 from addon.protocol.version import PROTOCOL, VERSION
+from tests.client.submission_kit import ScriptedNode, StartClient
 
 PATIENCE_S = 30.0
 
@@ -48,3 +49,18 @@ def test_a_node_that_is_not_there_is_told_of_without_waiting_for_silence(
 
     # WHEN nothing listens there THEN the first refused connection says so
     assert asyncio.run(until_lost()).startswith(f"Nothing listens on 127.0.0.1 port {address.port}")
+
+
+def test_a_node_is_talked_to_anew_when_something_of_it_was_lost(node: ScriptedNode, start: StartClient) -> None:
+    client = start()
+    node.welcome()
+    client.until_connected()
+    # GIVEN a welcome and a ready, and a client that counts: a hello, and what it says now
+    assert node.hear_ping() == Ping(2)
+    # WHEN the node has said nothing else, THEN all is well
+    node.say(Pong(3))
+    assert node.hear_ping() == Ping(3)
+    # WHEN it has said one thing more, THEN the client comes anew, and counts anew
+    node.say(Pong(5))
+    node.welcome()
+    assert node.hear_ping() == Ping(2)

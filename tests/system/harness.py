@@ -310,7 +310,8 @@ class Link:
     def cut(self) -> None:
         """End every connection; new ones are taken."""
         for end in self._sockets:
-            end.close() if end.fileno() < 0 else end.shutdown(socket.SHUT_RDWR)
+            with contextlib.suppress(OSError):  # It has ended by itself.
+                end.shutdown(socket.SHUT_RDWR)
         self._sockets.clear()
 
     def close(self) -> None:

@@ -165,6 +165,25 @@ def test_a_peer_that_breaks_the_protocol_costs_its_own_session_only(
     assert honest.is_served()
 
 
+@pytest.mark.parametrize("lost", [0, 1])
+def test_what_was_lost_on_the_way_costs_the_session(
+    node: NodeProcess, connect: Callable[[str], Peer], lost: int
+) -> None:
+    # GIVEN a hello, a message of one frame and one of two
+    peer = connect(node.address)
+    peer.hello(HELLO)
+    peer.send(Withdraw(DIGEST))
+    peer.send(Chunks(DIGEST, ()), b"")
+    # WHEN the client counts so many, and itself, THEN it is answered or has to begin anew
+    peer.send(Ping(1 + 1 + 2 + lost + 1))
+    peer.send(Ping())
+    answer = peer.receive()
+    if lost:
+        assert isinstance(answer, Refused) and answer.reason == Refusal.HELLO_FIRST
+    else:
+        assert isinstance(answer, Pong) and answer.sent
+
+
 def test_a_message_that_is_too_large_costs_the_connection(node: NodeProcess, connect: Callable[[str], Peer]) -> None:
     honest, broken = connect(node.address), connect(node.address)
     honest.hello(OTHER)

@@ -57,7 +57,10 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """The client is there."""
+    """The client is there. Between two of these nothing may have been lost: see `sent`."""
+
+    sent: int = 0
+    """Frames of ZeroMQ that it has sent over this connection, this one included; 0: it does not count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,9 @@ class Refused:
 @dataclass(frozen=True, slots=True)
 class Pong:
     """The node is there."""
+
+    sent: int = 0
+    """As in Ping, of the node's frames; 0: the Ping did not count."""
 
 
 @dataclass(frozen=True, slots=True)

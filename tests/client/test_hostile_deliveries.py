@@ -62,9 +62,11 @@ IDS = {name: text for name, text in REFUSED.items() if text != ".."} | {"a strea
 
 @pytest.mark.parametrize(
     ("field", "text"),
-    [*(pytest.param("name", text, id=f"name: {each}") for each, text in REFUSED.items())]
-    + [*(pytest.param("output", text, id=f"output: {each}") for each, text in IDS.items())]
-    + [*(pytest.param("job", text, id=f"job: {each}") for each, text in IDS.items())],
+    [
+        pytest.param(field, text, id=f"{field}: {each}")
+        for field, texts in (("name", REFUSED), ("output", IDS), ("job", IDS))
+        for each, text in texts.items()
+    ],
 )
 def test_a_frame_that_would_leave_its_folder_is_not_fetched(
     node: ScriptedNode, job: str, tmp_path: Path, field: str, text: str

@@ -6,6 +6,7 @@ import hashlib
 import io
 import logging
 import os
+import stat
 from collections import defaultdict, deque
 from collections.abc import Callable
 from pathlib import Path
@@ -134,7 +135,7 @@ class _Fetch:
         self._part = part
         self._send = send
         self._hash = new_digest()
-        self._file = part.open("a+b", buffering=0)
+        self._file = open(part, "a+b", buffering=0, opener=_open_no_link)  # noqa: SIM115 - as long as this
         self._incoming = Incoming(output.size, self._hash_what_is_there())
         self._done: asyncio.Future[None] | None = None
 
@@ -178,6 +179,11 @@ class _Fetch:
         return self._file.tell()
 
 
+def _open_no_link(path: str, flags: int) -> int:
+    """A folder may be shared: what others put there under our name must not lead our bytes elsewhere."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
+
+
 def _write_all(file: io.FileIO, payload: Buffer) -> None:
     view = memoryview(payload)
     while view:
@@ -187,7 +193,8 @@ def _write_all(file: io.FileIO, payload: Buffer) -> None:
 def _is_there(path: Path, output: Output) -> bool:
     """Whether the complete output lies at `path`, on disk for good. Raises OSError when that cannot be had."""
     try:
-        if path.stat().st_size != output.size:
+        found = path.lstat()  # A link is replaced, like any file that is not this output.
+        if not stat.S_ISREG(found.st_mode) or found.st_size != output.size:
             return False
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, new_digest)

@@ -249,7 +249,7 @@ class Submission:
             manifest=plan.manifest.digest,
             scene=order.scene,
             frames=order.frames,
-            group=order.group,
+            group=order.group.encode("utf-8", "backslashreplace").decode(),  # A path, which need not be Unicode.
             created=self.entry.created,
             draft=order.draft,
             order=order.order,

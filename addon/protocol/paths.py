@@ -59,9 +59,10 @@ def safe_component(text: str, fallback: str) -> str:
         "_" if character in _FORBIDDEN_CHARACTERS or character == "/" or _is_control(character) else character
         for character in unicodedata.normalize("NFC", text)
     )
-    kept = kept.encode("utf-8", "ignore")[:MAX_COMPONENT_BYTES].decode("utf-8", "ignore").rstrip(". ").lstrip(" ")
+    kept = kept.lstrip(" ")
     if kept.split(".")[0].rstrip(" ").upper() in _WINDOWS_DEVICES:
         kept = f"_{kept}"
+    kept = kept.encode("utf-8", "ignore")[:MAX_COMPONENT_BYTES].decode("utf-8", "ignore").rstrip(". ")
     return kept if kept.strip(".") else fallback
 
 

@@ -72,6 +72,10 @@ class ScriptedNode:
     def say(self, message: NodeMessage, payload: Buffer | None = None) -> None:
         self._router.send_multipart([self._peer, *codec.encode(message, payload)])
 
+    def say_raw(self, *frames: bytes) -> None:
+        """Say what no node would."""
+        self._router.send_multipart([self._peer, *frames])
+
     def hear(self, kind: type[M]) -> M:
         """The next message, which is one of this kind."""
         return self._next(kind)[0]

@@ -30,6 +30,7 @@ from addon.protocol.messages import (
 )
 
 IDENTIFIER = st.text("0123456789abcdef", min_size=32, max_size=32)
+LINE = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=50)
 SPECIAL = {
     "client": IDENTIFIER,
     "process": IDENTIFIER,
@@ -38,6 +39,10 @@ SPECIAL = {
     "manifest": IDENTIFIER,
     "frames": st.just("1-4"),
     "name": st.just("a/b.png"),
+    "output": st.from_regex(r"[0-9a-z-]{1,32}", fullmatch=True),
+    "title": LINE,
+    "host": LINE,
+    "version": LINE,
     "offset": st.integers(0, 100),
     "limit": st.integers(100, 200),
     "taken": st.integers(0, 100),

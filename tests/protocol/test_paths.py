@@ -1,4 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
+import ntpath
+import posixpath
+from contextlib import suppress
+from pathlib import PureWindowsPath
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +15,7 @@ from addon.protocol.paths import (
     safe_component,
     split_pattern,
 )
+from tests.protocol.hostile_names import ODD, REFUSED, names
 
 
 @pytest.mark.parametrize(
@@ -64,3 +70,32 @@ def test_any_text_becomes_a_safe_component(text: str) -> None:
     component = safe_component(text, "job")
     assert safe_component(component, "job") == component
     check_relative_name(component)
+
+
+@pytest.mark.parametrize("name", REFUSED.values(), ids=REFUSED)
+def test_no_system_takes_a_name_that_leaves_its_folder(name: str) -> None:
+    with pytest.raises(UnsafePath) as told:
+        check_relative_name(name)
+    assert str(told.value).endswith("cannot be sent.") and str(told.value).isprintable()
+
+
+@given(names)
+def test_a_name_that_is_taken_stays_below_its_folder_on_every_system(name: str) -> None:
+    with suppress(UnsafePath):
+        check_below(check_relative_name(name))
+
+
+@pytest.mark.parametrize("name", ODD.values(), ids=ODD)
+def test_an_odd_name_stays_below_its_folder_on_every_system(name: str) -> None:
+    check_below(check_relative_name(name))
+
+
+def check_below(name: str) -> None:
+    """As destinations and mirrors are made: on Windows of the portable name."""
+    assert posixpath.normpath(posixpath.join("/out", name)) == f"/out/{name}"
+    there = portable_name(name)
+    assert ntpath.normpath(ntpath.join("C:\\out", there)) == "C:\\out\\" + there.replace("/", "\\")
+    assert portable_name(there) == check_relative_name(there) == there
+    for component in there.split("/"):
+        assert not set(component) & set('<>:"|?*\\') and component[-1] not in ". "
+        assert not PureWindowsPath(component).is_reserved()

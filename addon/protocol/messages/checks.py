@@ -2,8 +2,10 @@
 """What the messages' fields have to be."""
 
 import re
+import unicodedata
 
 _ID = re.compile(r"[0-9a-f]{32}\Z")
+_TRANSFER = re.compile(r"[0-9a-z-]{1,32}\Z")
 _MAX_TEXT = 1000
 
 
@@ -20,5 +22,20 @@ def check_id(text: str) -> None:
 
 
 def check_text(*texts: str) -> None:
-    """Raise ValueError for a text of more than 1,000 characters."""
+    """Raise ValueError for a text of more than 1,000 characters, or with halves of characters, which cannot be kept."""
     check(all(len(text) <= _MAX_TEXT for text in texts), "length of a text")
+    if any("\ud800" <= character <= "\udfff" for text in texts for character in text):
+        raise ValueError("A text is not Unicode.")
+
+
+def check_line(*texts: str) -> None:
+    """Raise ValueError for what is no text, or would be more than a part of a line in a terminal or a log."""
+    check_text(*texts)
+    if any(unicodedata.category(character) == "Cc" for text in texts for character in text):
+        raise ValueError("A name has control characters.")
+
+
+def check_transfer(text: str) -> None:
+    """Raise ValueError for what cannot be a part of a file's name; outputs are numbered."""
+    if not _TRANSFER.match(text):
+        raise ValueError(f"{text[:40]!r} is not a name of a transfer.")

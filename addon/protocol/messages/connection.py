@@ -4,7 +4,7 @@
 import enum
 from dataclasses import dataclass
 
-from .checks import check_id, check_text
+from .checks import check_id, check_line
 from .uploads import Codec
 
 
@@ -52,7 +52,7 @@ class Hello:
 
     def __post_init__(self) -> None:
         check_id(self.process)
-        check_text(self.version, self.host)
+        check_line(self.version, self.host)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..frame_order import FrameOrder
 from ..frame_range import parse_frames
-from .checks import check_id, check_text
+from .checks import check_id, check_line, check_text
 
 
 class JobState(enum.StrEnum):
@@ -53,7 +53,8 @@ class JobSpec:
     def __post_init__(self) -> None:
         check_id(self.job)
         check_id(self.manifest)
-        check_text(self.title, self.scene or "", self.group)
+        check_line(self.title)
+        check_text(self.scene or "", self.group)
         parse_frames(self.frames)
 
 

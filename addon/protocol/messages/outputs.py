@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ..limits import MAX_FILE_BYTES
 from ..paths import check_relative_name
-from .checks import check, check_id
+from .checks import check, check_id, check_transfer
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,8 @@ class Output:
     digest: str
 
     def __post_init__(self) -> None:
+        check_transfer(self.output)
+        check_id(self.job)
         check_relative_name(self.name)
         check_id(self.digest)
         check(0 < self.size <= MAX_FILE_BYTES, "size of an output")

@@ -25,6 +25,8 @@ from ..protocol.messages import (
     Submit,
     Welcome,
     Withdraw,
+    as_line,
+    as_text,
 )
 from .bases import Base, Bases, base_of
 from .connection import Send
@@ -245,11 +247,11 @@ class Submission:
         order = self.entry.order
         return JobSpec(
             job=order.job,
-            title=order.title,
+            title=as_line(order.title),
             manifest=plan.manifest.digest,
             scene=order.scene,
             frames=order.frames,
-            group=order.group.encode("utf-8", "backslashreplace").decode(),  # A path, which need not be Unicode.
+            group=as_text(order.group),
             created=self.entry.created,
             draft=order.draft,
             order=order.order,

@@ -229,3 +229,15 @@ def take_until_quiet(node: ScriptedNode, numbers: list[int]) -> int:
         if pings:
             node.say(Pong())
     return taken
+
+
+def test_a_name_that_is_no_line_of_text_is_made_one(node: ScriptedNode, start: StartClient, shot: Shot) -> None:
+    # GIVEN a file and a folder of such names as Linux allows
+    client = start()
+    shot.save(scene(MANY))
+    node.welcome()
+    client.render(shot.blend, shot.folder / "frames", title="a\nb\udcff.blend", group="/film/\udcff")
+    node.is_offered()
+    # WHEN they are sent THEN they are what a node takes
+    spec = node.hear(Submit).spec
+    assert (spec.title, spec.group) == ("a?b?.blend", "/film/\\udcff")

@@ -5,6 +5,7 @@
 """
 
 from ..frame_order import FrameOrder
+from .checks import as_line, as_text
 from .clients import AskClients, ChangeClient, ClientList, ClientStatus, Decide, PairingRequest, Revoke
 from .connection import Hello, Ping, Pong, Ready, Refusal, Refused, Scope, Welcome
 from .jobs import FINISHED, Cancel, Collect, Forget, JobChanged, JobGone, JobSpec, JobState, JobStatus, Retry, Submit
@@ -64,6 +65,8 @@ __all__ = [
     "WorkerState",
     "WorkerStatus",
     "Workers",
+    "as_line",
+    "as_text",
 ]
 
 ClientMessage = (

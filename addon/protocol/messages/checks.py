@@ -35,6 +35,16 @@ def check_line(*texts: str) -> None:
         raise ValueError("A name has control characters.")
 
 
+def as_text(text: str) -> str:
+    """Return what `check_text` takes: a path on Linux need not be Unicode."""
+    return text.encode("utf-8", "backslashreplace").decode()[:_MAX_TEXT]
+
+
+def as_line(text: str) -> str:
+    """Return what `check_line` takes, and people can read: a file's name may have a line end in it."""
+    return as_text("".join("?" if unicodedata.category(each) in ("Cc", "Cs") else each for each in text))
+
+
 def check_transfer(text: str) -> None:
     """Raise ValueError for what cannot be a part of a file's name; outputs are numbered."""
     if not _TRANSFER.match(text):

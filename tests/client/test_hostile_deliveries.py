@@ -88,6 +88,20 @@ def test_a_folder_that_nobody_declared_is_one_within_the_jobs_own(node: Scripted
         assert len(Path(new).parts) == (3 if directory else 2), directory
 
 
+def test_a_frame_that_arrives_damaged_is_none_and_is_fetched_again(node: ScriptedNode, job: str, shot: Shot) -> None:
+    frame = shot.folder / "frames" / "shot_001.png"
+    # GIVEN a frame that was announced
+    node.say_raw(json.dumps({"type": "announce", "outputs": [fields(job)]}).encode())
+    wanted = node.hear_after_chunks(Want)
+    # WHEN other bytes come than were announced THEN they are no frame, and the right ones are asked for
+    node.say(Piece("1", 0), CONTENT.swapcase())
+    assert node.hear_after_chunks(Want) == wanted
+    assert not frame.exists()
+    node.say(Piece("1", 0), CONTENT)
+    assert node.hear_after_chunks(Delivered) == Delivered("1")
+    assert frame.read_bytes() == CONTENT
+
+
 needs_links = pytest.mark.skipif(os.name == "nt", reason="links there need a right of their own")
 
 

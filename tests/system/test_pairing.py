@@ -29,6 +29,7 @@ from addon.protocol.messages import (
 )
 from addon.protocol.version import PROTOCOL, VERSION
 from server.blenders import Blender
+from server.clients import client_id
 from tests.system.harness import ClientProcess, NodeProcess, Peer, Scene, StartClient, cli, plain
 
 WAIT_MS = 10_000
@@ -209,6 +210,17 @@ def test_an_artist_neither_sees_nor_commands_what_others_have(
     # AND it goes on
     done = client.until_state(job, "done", "failed", "cancelled")
     assert (done["state"], done["delivered"]) == ("done", 3), done
+    # WHEN the owner trusts the other one THEN it sees what others have, and can stop it
+    third = client.render(scene(SAMPLES="4096"), tmp_path / "more", "1-12")
+    client.until_state(third, "rendering")
+    trusted = cli("clients", "--trust", client_id(other.public.decode())[:8], "--to", node.address, data=tmp_path)
+    assert "trusted" in trusted.stdout, trusted.stderr
+    friend = peer(node.address, other)
+    friend.send(Hello(PROTOCOL, VERSION, "8" * 32, "other", Scope.ALL))
+    while not (isinstance(answer := friend.receive(), JobChanged) and answer.status.job == third):
+        pass
+    friend.send(Cancel(third))
+    assert client.until_state(third, "cancelled", "done")["state"] == "cancelled"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="on Windows the profile's access rights protect the keys")

@@ -2,6 +2,7 @@
 """One Blender and what is known of it: whether it is ready, what it has open, what it still writes."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -88,6 +89,8 @@ class Worker:
         except OSError:
             self._place.remove()
             raise
+        with contextlib.suppress(OSError):  # It is for a start after a kill only; a full disk has its own words.
+            self._place.belongs_to(self._process.pid)
 
     @property
     def pid(self) -> int:

@@ -13,9 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-import psutil
-
 from ..sandbox import Command
+from .family import kill_tree
 
 log = logging.getLogger(__name__)
 
@@ -149,20 +148,6 @@ class WorkerProcess:
 def _lines(pipe: IO[str]) -> Iterator[str]:
     """Yield the lines of a pipe to its end."""
     return iter(lambda: pipe.readline(LINE_CHARS), "")
-
-
-def kill_tree(pid: int) -> None:
-    """End a process and all its descendants; those that are gone already are no error."""
-    try:
-        root = psutil.Process(pid)
-        family = [*root.children(recursive=True), root]
-    except psutil.NoSuchProcess:
-        return
-    for process in family:
-        try:
-            process.kill()
-        except psutil.NoSuchProcess:
-            continue
 
 
 def _append(path: Path, text: str) -> None:

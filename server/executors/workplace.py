@@ -28,11 +28,14 @@ from ..blenders import Blender
 from ..sandbox import Containment, make_folders
 from . import takeover
 from .base import Assignment, WrittenFile
+from .family import end_noted, note
 
 log = logging.getLogger(__name__)
 
 CACHE_BYTES = 256 << 20
 """Of one version's kept cache; copying it is part of every start."""
+
+_RECORD = "process"
 
 _SUFFIX = re.compile(r"\.\w{1,16}\Z")
 
@@ -41,9 +44,15 @@ class Workshop:
     """Where all Blenders of a node have their folders, and which of them have walls."""
 
     def __init__(self, root: Path, containment: Containment | None = None) -> None:
-        """Delete what Blenders of a former run left in `root`; no other node uses it."""
+        """End Blenders of a former run that are still there, and delete what they left in `root`.
+
+        No other node uses it. Where the system does not end them with a node that is killed, on macOS, one that is in the
+        middle of a long call may still be there.
+        """
         self.containment = containment or Containment()
         self._root = root
+        for record in root.glob(f"*/{_RECORD}"):
+            end_noted(record)
         shutil.rmtree(root, ignore_errors=True)
         root.mkdir(parents=True, exist_ok=True)
 
@@ -93,6 +102,10 @@ class Workplace:
         """Where Blender writes, by the id of the assignment: a second one for the same folder may begin meanwhile."""
         self._lock = threading.Lock()
         self._gone = False
+
+    def belongs_to(self, pid: int) -> None:
+        """It is this process that works here. Raises OSError."""
+        note(pid, self._folder / _RECORD)
 
     # What Blender gets
 

@@ -17,9 +17,9 @@ from server.executors.base import (
     Progressed,
     Written,
 )
+from server.executors.family import kill_tree
 from server.executors.local import LocalExecutor
 from server.executors.watch import Limits
-from server.executors.worker_process import kill_tree
 from server.executors.workplace import Workshop
 from tests.system.executor_kit import Listener, assignment, run
 from tests.system.harness import Scene

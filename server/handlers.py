@@ -50,6 +50,7 @@ from addon.protocol.messages import (
     Want,
     Welcome,
     Withdraw,
+    as_line,
 )
 from addon.protocol.version import PROTOCOL, VERSION
 
@@ -452,5 +453,5 @@ class Handlers:
         return task
 
     def _refuse(self, session: Session, error: RequestRefused, about: str) -> None:
-        log.warning("%s: refused %s: %s", session.name, about[:8], error)
+        log.warning("%s: refused %s: %s", session.name, as_line(about[:8]), error)
         self.endpoint.send(session, Refused(error.reason, str(error), about))

@@ -46,8 +46,8 @@ class Workshop:
     def __init__(self, root: Path, containment: Containment | None = None) -> None:
         """End Blenders of a former run that are still there, and delete what they left in `root`.
 
-        No other node uses it. Where the system does not end them with a node that is killed, on macOS, one that is in the
-        middle of a long call may still be there.
+        No other node uses it. Where the system does not end them with a node that is killed, on macOS, one that is in
+        the middle of a long call may still be there.
         """
         self.containment = containment or Containment()
         self._root = root

@@ -158,7 +158,9 @@ NO_NAMES = {**REFUSED, "a digit of sorts": "²", "a number": "9" * 40}
 
 
 @pytest.mark.parametrize("text", NO_NAMES.values(), ids=NO_NAMES)
-def test_jobs_and_outputs_of_no_name_do_not_exist(node: Live, tmp_path: Path, text: str) -> None:
+def test_jobs_and_outputs_of_no_name_do_not_exist(
+    node: Live, tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str
+) -> None:
     program = node.connect(1)
     before = lying(tmp_path)
     for kind in ("cancel", "retry", "forget", "collect"):
@@ -169,3 +171,4 @@ def test_jobs_and_outputs_of_no_name_do_not_exist(node: Live, tmp_path: Path, te
     while isinstance(program.receive(), Refused | JobGone):
         pass
     assert lying(tmp_path) == before
+    assert all(record.getMessage().isprintable() for record in caplog.records)

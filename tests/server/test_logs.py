@@ -68,3 +68,10 @@ def test_a_full_disk_costs_lines_and_no_complaints(
     small_disk("1M")
     log.info("room again")
     assert json.loads((folder / "node.log").read_text().splitlines()[-1])["message"] == "room again"
+
+
+def test_a_name_that_is_no_unicode_does_not_cost_its_line(log: logging.Logger, tmp_path: Path) -> None:
+    logs.log_to_file(tmp_path / "node.log")
+    log.info("%s is gone", "wood\udcff.png")
+    (line,) = (tmp_path / "node.log").read_text("utf-8").splitlines()
+    assert json.loads(line)["message"] == "wood\udcff.png is gone"

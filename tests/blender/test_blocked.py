@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a file would need Python for is named to the artist."""
 
+import subprocess
 from pathlib import Path
 
-from server.blenders import Blender
+import pytest
+
+from server.blenders import WHEEL, Blender
 from tests.blender.conftest import Worker
 from tests.conftest import RunInBlender
 
@@ -44,3 +47,12 @@ def test_drivers_and_texts_that_need_python_are_named(
     assert (opened["fps"], opened["notices"]) == (7, [])
     # AND they do not the next time
     assert worker.open(blend)["fps"] == 24
+
+
+def test_blender_itself_stays_off_the_network(blender: Blender, tmp_path: Path) -> None:
+    if blender.source == WHEEL:
+        pytest.skip("the wheel has no extensions or asset libraries of its own to keep off it")
+    script = tmp_path / "ask.py"
+    script.write_text("import bpy; print('ONLINE', bpy.app.online_access, bpy.app.online_access_override)")
+    told = subprocess.run([*blender.command, script], capture_output=True, text=True, check=True).stdout
+    assert "ONLINE False True" in told

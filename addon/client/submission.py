@@ -25,7 +25,6 @@ from ..protocol.messages import (
     Submit,
     Welcome,
     Withdraw,
-    as_line,
     as_text,
 )
 from .bases import Base, Bases, base_of
@@ -247,7 +246,7 @@ class Submission:
         order = self.entry.order
         return JobSpec(
             job=order.job,
-            title=as_line(order.title),
+            title=order.title,
             manifest=plan.manifest.digest,
             scene=order.scene,
             frames=order.frames,

@@ -41,8 +41,8 @@ def as_text(text: str) -> str:
 
 
 def as_line(text: str) -> str:
-    """Return what `check_line` takes, and people can read: a file's name may have a line end in it."""
-    return as_text("".join("?" if unicodedata.category(each) in ("Cc", "Cs") else each for each in text))
+    """Return what can stand in a line, for people to read."""
+    return "".join("?" if unicodedata.category(each) in ("Cc", "Cs") else each for each in text)
 
 
 def check_transfer(text: str) -> None:

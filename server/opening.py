@@ -78,6 +78,6 @@ def _mend(path: Path, migrations: Sequence[str], what: str) -> None:
     again = "" if saved.complete else ", some frames of which may be rendered again"
     kept = f"{saved.jobs} of its jobs could be read and go on{again}" if saved.jobs else "none of its jobs can be read"
     log.error(
-        "The list of jobs was damaged (%s): %s. The damaged file is kept as %s; until you delete it, nothing in the "
-        "folder of jobs is cleared away.", what, kept, aside,
+        "The list of jobs was damaged (%s): %s. The damaged file is kept as %s; until you delete it, no frames "
+        "in the folder of jobs are cleared away.", what, kept, aside,
     )  # fmt: skip

@@ -19,7 +19,7 @@ def database(folder: Path) -> list[Finding]:
     path = folder / DATABASE
     findings = [_database(path)]
     for aside in kept_aside(path):
-        text = f"A damaged list of jobs is kept as {aside}, and nothing in the folder of jobs is cleared away."
+        text = f"A damaged list of jobs is kept as {aside}, and no frames in the folder of jobs are cleared away."
         findings.append(Finding("Database", State.WARNING, text, "Delete it when you do not miss any frames."))
     return findings
 

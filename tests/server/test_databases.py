@@ -123,6 +123,37 @@ def test_a_list_of_which_nothing_can_be_read_is_begun_anew_and_frames_are_not_cl
     assert not frame.exists()
 
 
+def test_frames_that_a_damaged_list_has_lost_stay_until_it_is_deleted(tmp_path: Path) -> None:
+    # GIVEN a job that is done, with a frame that the artist has not fetched
+    path, folders = tmp_path / DATABASE, JobFolders(tmp_path)
+    books = Books(JobStore(path), folders, Nobody())
+    job = job_of(frames="1", total=1)
+    books.add(job, (1,))
+    folders.prepare(job.id)
+    frame = folders.output(job.id, "0-0.png")
+    frame.write_bytes(b"pixels")
+    folders.source(job.id).mkdir()
+    (task,) = books.store.pending(job.id, 1)
+    books.begin(job, task)
+    books.finish(job, task, 1.0, [NewOutput("", "1.png", 6, "1" * 32, frame.name, RESULT)])
+    books.store.close()
+    # WHEN the list of jobs loses its outputs, and the node starts
+    all_outputs(path)
+    books = Books(JobStore(path), folders, Nobody())
+    (job,) = books
+    assert job.state == JobState.DONE and not job.undelivered
+    books.release(job)
+    # THEN the frame is there, and what it was made of is not
+    assert frame.read_bytes() == b"pixels"
+    assert not folders.source(job.id).exists()
+    # AND when the owner has deleted the damaged list it goes, too
+    (aside,) = kept_aside(path)
+    aside.unlink()
+    books.release(job)
+    assert not folders.job_folder(job.id).exists()
+    books.store.close()
+
+
 def test_a_list_that_the_disk_does_not_give_is_not_taken_for_a_damaged_one(tmp_path: Path) -> None:
     (tmp_path / DATABASE).mkdir()
     with pytest.raises(StoreUnusable, match=r"node\.sqlite3 cannot be used: unable to open"):

@@ -58,6 +58,7 @@ def log_to_file(path: Path) -> None:
     Only for who has the data folder to himself: two programs cannot take turns at one file.
     """
     make_folder(path.parent)
-    handler = _Quiet(path, maxBytes=FILE_BYTES, backupCount=OLDER_FILES, encoding="utf-8")
+    # A file's name need not be text: as an escape, which JSON knows too, it costs no line.
+    handler = _Quiet(path, maxBytes=FILE_BYTES, backupCount=OLDER_FILES, encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(JsonLines())
     logging.getLogger().addHandler(handler)

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -52,11 +53,20 @@ async def in_thread(function: Callable[P, T], *arguments: P.args, **more: P.kwar
             raise concurrent.futures.CancelledError
         return function(*arguments, **more)
 
+    return await _to_its_end(call, given_up.set)
+
+
+async def surely_in_thread(function: Callable[P, T], *arguments: P.args, **more: P.kwargs) -> T:
+    """The same for what puts in order: when cancelled, it is done nevertheless."""
+    return await _to_its_end(partial(function, *arguments, **more), lambda: None)
+
+
+async def _to_its_end(call: Callable[[], T], on_cancelled: Callable[[], object]) -> T:
     work = asyncio.ensure_future(asyncio.to_thread(call))
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
-        given_up.set()
+        on_cancelled()
         while not work.done():
             with contextlib.suppress(asyncio.CancelledError):  # Once more, by a node that ends: the thread goes on.
                 await asyncio.wait({work})

@@ -72,12 +72,23 @@ def _copy(db: sqlite3.Connection, target: Path) -> None:
 
 
 def keep_aside(path: Path) -> Path:
-    """Copy a damaged database, and the log that belongs to it, to <name>.damaged-<date>. Raises OSError."""
+    """Copy a damaged database, and the log that belongs to it, to <name>.damaged-<date>: whole, or not at all.
+
+    Raises OSError.
+    """
     aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}")
-    for suffix in ("-wal", ""):
-        if (source := Path(f"{path}{suffix}")).exists():
-            shutil.copyfile(source, f"{aside}{suffix}")
-            sync(Path(f"{aside}{suffix}"))
+    fresh = path.with_name(f"{path.name}.damaged.new")  # Always this one: what a kill leaves is written over.
+    try:
+        for suffix in ("-wal", ""):
+            if (source := Path(f"{path}{suffix}")).exists():
+                shutil.copyfile(source, fresh)
+                sync(fresh)
+                fresh.replace(f"{aside}{suffix}")
+    except OSError:
+        fresh.unlink(missing_ok=True)
+        discard(aside)
+        raise
+    sync_folder(aside.parent)
     return aside
 
 
@@ -92,6 +103,12 @@ def put_in_place(fresh: Path, path: Path) -> None:
     remove_log(path)
     fresh.replace(path)
     sync_folder(path.parent)
+
+
+def discard(path: Path) -> None:
+    """Delete a database, if there is one, and what belongs to it."""
+    remove_log(path)
+    path.unlink(missing_ok=True)
 
 
 def remove_log(path: Path) -> None:

@@ -36,7 +36,7 @@ class JobFolders:
 
         Not while a damaged list of jobs is kept aside: they may hold frames of jobs that could not be read there.
         """
-        if kept_aside(self._jobs.with_name(DATABASE)):
+        if self._list_has_gaps:
             return
         for folder in self._jobs.iterdir():
             if folder.name not in jobs:
@@ -56,7 +56,7 @@ class JobFolders:
 
     def begin_attempt(self, task: Task) -> Path:
         """Return an empty folder for one attempt at a task."""
-        folder = self.job_folder(task.job) / "attempts" / f"{task.position}-{task.attempts}"
+        folder = self._attempts(task.job) / f"{task.position}-{task.attempts}"
         if folder.exists():
             shutil.rmtree(folder)
         folder.mkdir(parents=True)
@@ -102,8 +102,21 @@ class JobFolders:
         return self.job_folder(job) / "blender.log"
 
     def drop_job(self, job: str) -> None:
-        """Delete all that belongs to a job."""
-        shutil.rmtree(self.job_folder(job), ignore_errors=True)
+        """Delete all that belongs to a job; but not its frames, while a damaged list of jobs is kept aside.
+
+        A job of which the list has lost the frames looks as if all of them were home.
+        """
+        folders = (self.source(job), self._attempts(job)) if self._list_has_gaps else (self.job_folder(job),)
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    @property
+    def _list_has_gaps(self) -> bool:
+        """Whether there may be frames that the list of jobs does not know."""
+        return bool(kept_aside(self.root / DATABASE))
+
+    def _attempts(self, job: str) -> Path:
+        return self.job_folder(job) / "attempts"
 
     def _outputs(self, job: str) -> Path:
         return self.job_folder(job) / "outputs"

@@ -71,13 +71,18 @@ def _mend(path: Path, migrations: Sequence[str], what: str) -> None:
     """Put a database with what can be read of a damaged one in its place, and tell the owner."""
     aside = databases.keep_aside(path)
     fresh = path.with_name(f"{path.name}.new")
-    fresh.unlink(missing_ok=True)
-    with closing(sqlite3.connect(fresh, isolation_level=None)) as db:
-        saved = salvage(aside, db, migrations)
+    databases.discard(fresh)
+    try:
+        with closing(sqlite3.connect(fresh, isolation_level=None)) as db:
+            saved = salvage(aside, db, migrations)
+    except (sqlite3.Error, OSError):  # The damaged one is where it was. Each start would leave one more copy.
+        databases.discard(fresh)
+        databases.discard(aside)
+        raise
     databases.put_in_place(fresh, path)
     again = "" if saved.complete else ", some frames of which may be rendered again"
     kept = f"{saved.jobs} of its jobs could be read and go on{again}" if saved.jobs else "none of its jobs can be read"
     log.error(
-        "The list of jobs was damaged (%s): %s. The damaged file is kept as %s; until you delete it, nothing in the "
-        "folder of jobs is cleared away.", what, kept, aside,
+        "The list of jobs was damaged (%s): %s. The damaged file is kept as %s; until you delete it, no frames "
+        "in the folder of jobs are cleared away.", what, kept, aside,
     )  # fmt: skip

@@ -20,8 +20,10 @@ class Reserve:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.held = path.exists()
+        self.held = path.exists() and path.stat().st_size == RESERVE_BYTES
         """Whether there is room beside the reserve; without it nothing new should be begun."""
+        if not self.held:
+            path.unlink(missing_ok=True)  # A kill may have come while it was written.
         self.balance()
 
     def balance(self) -> None:

@@ -18,7 +18,7 @@ from addon.protocol.errors import RemoteProtocolError
 from addon.protocol.manifest import Manifest
 from addon.protocol.messages import Chunks, Grant, Need, NodeMessage, Offer, Refusal, Stored
 
-from .background import in_thread
+from .background import in_thread, surely_in_thread
 from .credit import Credit, Share
 from .disk import refusal
 from .errors import RequestRefused
@@ -133,7 +133,7 @@ class Uploads:
             yield opened[0]
         finally:
             for receipt in opened:
-                await in_thread(receipt.abandon if upload.withdrawn else receipt.close)
+                await surely_in_thread(receipt.abandon if upload.withdrawn else receipt.close)
 
     async def _fill(self, upload: Upload, owner: str, receipt: Receipt, manifest: Manifest, say: Say) -> None:
         if receipt.complete:

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The disk that the data folder is on: rights, room and speed."""
 
+import errno
 import os
 import shutil
+import stat
 import statistics
 import tempfile
 import time
@@ -29,13 +31,13 @@ _PROBE_WRITES = 9
 
 def data_folder(folder: Path) -> list[Finding]:
     """Whether the folder, or the one it will be made in, can be written to, and how much fits."""
-    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
     remedy = "Choose another folder with --data."
     try:
+        existing = _nearest(folder.absolute())
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
-        text = f"{existing} cannot be written to ({error.strerror})."
+        text = f"{folder} cannot be written to ({error.strerror})."
         return [Finding("Data folder", State.MISSING, text, remedy)]
     free = shutil.disk_usage(existing).free
     state = State.MISSING if free < FREE_NEEDED else State.WARNING if free < FREE_WANTED else State.OK
@@ -47,6 +49,19 @@ def data_folder(folder: Path) -> list[Finding]:
         ),
         speed(existing),
     ]
+
+
+def _nearest(folder: Path) -> Path:
+    """Return the folder or, as long as that is not there, the one above it. Raises OSError where that is none."""
+    for path in (folder, *folder.parents):
+        try:
+            found = path.stat()
+        except FileNotFoundError:
+            continue
+        if not stat.S_ISDIR(found.st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
+        return path
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))  # Windows: no such drive.
 
 
 class Speed(NamedTuple):

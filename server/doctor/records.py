@@ -17,16 +17,18 @@ BACK_S = 86400.0
 def database(folder: Path) -> list[Finding]:
     """Whether the list of jobs can be read, and whether there is a damaged one that the owner should know of."""
     path = folder / DATABASE
-    findings = [_database(path)]
-    for aside in kept_aside(path):
-        text = f"A damaged list of jobs is kept as {aside}, and nothing in the folder of jobs is cleared away."
+    try:
+        there, damaged = path.is_file(), kept_aside(path)
+    except OSError as error:  # In a folder that is not this account's.
+        return [_closed(path, error.strerror)]
+    findings = [_database(path) if there else Finding("Database", State.OK, "There is no list of jobs yet.")]
+    for aside in damaged:
+        text = f"A damaged list of jobs is kept as {aside}, and no frames in the folder of jobs are cleared away."
         findings.append(Finding("Database", State.WARNING, text, "Delete it when you do not miss any frames."))
     return findings
 
 
 def _database(path: Path) -> Finding:
-    if not path.is_file():
-        return Finding("Database", State.OK, "There is no list of jobs yet.")
     # Without its log, if there is none: to look at one would make files beside it.
     how = "mode=ro" if Path(f"{path}-wal").exists() else "immutable=1"
     try:
@@ -35,8 +37,7 @@ def _database(path: Path) -> Finding:
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
             return Finding("Database", State.OK, "A node that runs now has the list of jobs, and has checked it.")
-        text = f"{path} cannot be read ({error})."
-        return Finding("Database", State.MISSING, text, "See to it that this account may read and write it.")
+        return _closed(path, error)
     except sqlite3.DatabaseError:
         version, sound = 0, False
     if not sound:
@@ -48,10 +49,15 @@ def _database(path: Path) -> Finding:
     return Finding("Database", State.OK, "The list of jobs is sound.")
 
 
+def _closed(path: Path, why: object) -> Finding:
+    text = f"{path} cannot be read ({why})."
+    return Finding("Database", State.MISSING, text, "See to it that this account may read and write it.")
+
+
 def clock(folder: Path, now: float | None = None) -> Finding:
     """Whether the clock is behind what was written by it; `now` in seconds since the epoch."""
     now = time.time() if now is None else now
-    newest = max((path for path in (Path(__file__), folder / DATABASE) if path.exists()), key=_written)
+    newest = max((Path(__file__), folder / DATABASE), key=_written)
     if _written(newest) - now > BACK_S:
         text = f"The clock says {_day(now)}, but {newest} was written on {_day(_written(newest))}."
         return Finding("Clock", State.WARNING, text, "Set the clock, best by the network's time.")
@@ -59,7 +65,10 @@ def clock(folder: Path, now: float | None = None) -> Finding:
 
 
 def _written(path: Path) -> float:
-    return path.stat().st_mtime
+    try:
+        return path.stat().st_mtime
+    except OSError:  # Not there, or not for this account.
+        return 0.0
 
 
 def _day(moment: float) -> str:

@@ -17,6 +17,7 @@ from server.errors import StoreUnusable
 from server.job_folders import JobFolders
 from server.job_store import DATABASE, MIGRATIONS, RESULT, JobStore, NewOutput
 from server.jobs import Task, TaskState
+from tests.conftest import SmallDisk
 from tests.server.test_books import Nobody
 from tests.server.test_jobs import job_of
 
@@ -121,6 +122,60 @@ def test_a_list_of_which_nothing_can_be_read_is_begun_anew_and_frames_are_not_cl
     aside.unlink()
     JobFolders(tmp_path).sweep(set())
     assert not frame.exists()
+
+
+@pytest.mark.parametrize("room", ["400k", "700k"], ids=["for no copy", "for a copy and no new list"])
+def test_a_disk_without_room_to_mend_a_damaged_list_is_not_filled_with_copies(
+    tmp_path: Path, small_disk: SmallDisk, room: str
+) -> None:
+    # GIVEN a damaged list on a disk that is almost full
+    filled(tmp_path / DATABASE)
+    all_outputs(tmp_path / DATABASE)
+    folder = small_disk(room)
+    path = folder / DATABASE
+    path.write_bytes((tmp_path / DATABASE).read_bytes())
+    # WHEN the node is started again and again
+    for _ in range(2):
+        with pytest.raises((OSError, StoreUnusable), match=r"No space|full"):
+            JobStore(path)
+        # THEN the list alone is there
+        assert list(folder.iterdir()) == [path]
+    # AND with room it is mended
+    small_disk("8M")
+    store = JobStore(path)
+    assert len(store.load()) == JOBS and len(kept_aside(path)) == 1
+    store.close()
+
+
+def test_frames_that_a_damaged_list_has_lost_stay_until_it_is_deleted(tmp_path: Path) -> None:
+    # GIVEN a job that is done, with a frame that the artist has not fetched
+    path, folders = tmp_path / DATABASE, JobFolders(tmp_path)
+    books = Books(JobStore(path), folders, Nobody())
+    job = job_of(frames="1", total=1)
+    books.add(job, (1,))
+    folders.prepare(job.id)
+    frame = folders.output(job.id, "0-0.png")
+    frame.write_bytes(b"pixels")
+    folders.source(job.id).mkdir()
+    (task,) = books.store.pending(job.id, 1)
+    books.begin(job, task)
+    books.finish(job, task, 1.0, [NewOutput("", "1.png", 6, "1" * 32, frame.name, RESULT)])
+    books.store.close()
+    # WHEN the list of jobs loses its outputs, and the node starts
+    all_outputs(path)
+    books = Books(JobStore(path), folders, Nobody())
+    (job,) = books
+    assert job.state == JobState.DONE and not job.undelivered
+    books.release(job)
+    # THEN the frame is there, and what it was made of is not
+    assert frame.read_bytes() == b"pixels"
+    assert not folders.source(job.id).exists()
+    # AND when the owner has deleted the damaged list it goes, too
+    (aside,) = kept_aside(path)
+    aside.unlink()
+    books.release(job)
+    assert not folders.job_folder(job.id).exists()
+    books.store.close()
 
 
 def test_a_list_that_the_disk_does_not_give_is_not_taken_for_a_damaged_one(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from collections import namedtuple
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -227,8 +228,42 @@ def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
     # WHEN it is looked at THEN the reason and the remedy are told
     (finding,) = disk_checks.data_folder(read_only / "relay-render" / "node")
     assert finding.state is State.MISSING
-    assert finding.text.startswith("/proc cannot be written to (")
+    assert finding.text.startswith("/proc/relay-render/node cannot be written to (")
     assert "--data" in finding.remedy
+
+
+@pytest.fixture
+def closed_folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder that this account may not look into; root puts on another account's rights."""
+    if not hasattr(os, "geteuid"):
+        pytest.skip("needs the rights of POSIX")
+    folder = tmp_path / "closed"
+    folder.mkdir(mode=0)
+    account = os.geteuid()
+    os.seteuid(account or 65534)
+    yield folder
+    os.seteuid(account)
+    folder.chmod(0o700)
+
+
+def test_a_folder_that_is_closed_to_this_account(closed_folder: Path) -> None:
+    # GIVEN a node's data folder of another account's WHEN it is looked at
+    data = closed_folder / "node"
+    (folder,) = disk_checks.data_folder(data)
+    (database,) = record_checks.database(data)
+    # THEN that is what is told
+    assert (folder.state, folder.text) == (State.MISSING, f"{data} cannot be written to (Permission denied).")
+    assert (database.state, database.text) == (
+        State.MISSING, f"{data / DATABASE} cannot be read (Permission denied).",
+    )  # fmt: skip
+    assert record_checks.clock(data).state is State.OK
+
+
+def test_a_file_in_the_data_folder_s_place(tmp_path: Path) -> None:
+    (tmp_path / "node").touch()
+    (finding,) = disk_checks.data_folder(tmp_path / "node")
+    assert finding.state is State.MISSING
+    assert finding.text == f"{tmp_path / 'node'} cannot be written to (Not a directory)."
 
 
 @pytest.mark.parametrize(("free_gb", "state"), [(0.5, State.MISSING), (5, State.WARNING), (50, State.OK)])

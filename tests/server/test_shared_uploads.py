@@ -5,6 +5,7 @@ import errno
 import os
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
@@ -17,7 +18,7 @@ from addon.protocol.messages import (
 from server.store import Receipt, Store
 from server.store.claims import Claims
 from tests.server.store_kit import Save, check_stored
-from tests.server.uploads_kit import STONE, WOOD, Gate, Live, Program, another_artist, shot
+from tests.server.uploads_kit import PATIENCE_S, STONE, WOOD, Gate, Live, Program, another_artist, shot
 from tests.system.harness import SILENCE_MS
 
 End = Callable[[Live, Program, Gate, Save], None]
@@ -92,6 +93,37 @@ def test_who_waits_goes_on_however_the_first_one_ends(
     # AND nothing stays under way
     while not node.idle:
         second.waits()
+
+
+def test_who_leaves_while_a_failed_upload_waits_to_be_closed_keeps_nobody_out(
+    node: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # GIVEN a node with one thread, in which a chunk is being written, and something else comes next
+    pool, busy, go_on = ThreadPoolExecutor(1), threading.Event(), threading.Event()
+
+    def work() -> None:
+        busy.set()
+        go_on.wait(PATIENCE_S)
+
+    node.do(lambda: node.loop.set_default_executor(pool))
+    save = shot(1, 2, textures=[WOOD])
+    gate = Gate(monkeypatch, Receipt, "put", before=True)
+    first, second = node.connect(1), node.connect(2)
+    first.offer(save)
+    first.send_chunks(save, first.is_asked_for(save))
+    gate.wait()
+    pool.submit(work)
+    # WHEN the disk does not take the chunk, and its program leaves before the thread has let go of the files
+    gate.open(OSError(errno.EIO, os.strerror(errno.EIO)))
+    assert busy.wait(PATIENCE_S)
+    while pool._work_queue.empty():
+        first.waits()
+    first.break_off()
+    go_on.set()
+    # THEN another of the artist's can bring them
+    second.offer(save)
+    second.bring(save)
+    check_stored(node.store, save)
 
 
 def test_what_two_programs_send_at_once_is_received_once(node: Live) -> None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a node's databases have in common: checked at every start, copied before they change, kept when damaged."""
 
+import errno
 import shutil
 import sqlite3
 import time
@@ -29,6 +30,13 @@ def is_sound(db: sqlite3.Connection) -> bool:
         raise  # The disk, or somebody else's lock; says nothing of the database.
     except sqlite3.DatabaseError:
         return False
+
+
+def as_os_error(error: sqlite3.Error, what: str) -> OSError:
+    """What the disk did to a database, in terms of files."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    full = code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
+    return OSError(errno.ENOSPC if full else errno.EIO, f"{what}: {error}")
 
 
 def migrate(db: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> None:

@@ -10,6 +10,7 @@
 import hashlib
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from addon.durable import make_folder, sync, sync_folder
@@ -96,6 +97,11 @@ class JobFolders:
     def output(self, job: str, stored: str) -> Path:
         """Where a verified output lies."""
         return self._outputs(job) / stored
+
+    def drop_outputs(self, job: str, outputs: Iterable[NewOutput]) -> None:
+        """Delete what was kept and could not be written down."""
+        for output in outputs:
+            self.output(job, output.stored).unlink(missing_ok=True)
 
     def log(self, job: str) -> Path:
         """Where Blender's own words go."""

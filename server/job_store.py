@@ -2,13 +2,14 @@
 """Jobs, tasks and outputs in SQLite: the truth that survives every crash.
 
 Every method is one transaction, on disk when it returns (WAL with synchronous=FULL: one fsync each, some milliseconds
-on a spinning disk, less than one on a solid-state one).
+on a spinning disk, less than one on a solid-state one). What the disk does not take is an OSError, and was not done.
 """
 
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from addon.protocol.codec import build
 from addon.protocol.frame_range import parse_frames
 from addon.protocol.messages import JobSpec, JobState, Output
 
+from .databases import as_os_error
 from .jobs import Job, Task, TaskState
 from .opening import open_jobs
 from .reserve import Reserve
@@ -332,11 +334,16 @@ class JobStore:
         query = "SELECT COUNT(DISTINCT position) FROM outputs WHERE job=? AND delivered=0 AND kind='result'"
         job.undelivered = int(self._db.execute(query, (job.id,)).fetchone()[0])
 
-    def _transaction(self) -> sqlite3.Connection:
-        """A context in which all is stored or nothing; sqlite3's connection commits or rolls back at its end."""
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """A context in which all is stored or nothing. Raises OSError when the disk fails."""
         self._reserve.balance()
-        self._db.execute("BEGIN IMMEDIATE")
-        return self._db
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            with self._db:
+                yield
+        except sqlite3.OperationalError as error:
+            raise as_os_error(error, "the list of jobs") from error
 
 
 def _columns(output: NewOutput) -> tuple[str, str, int, str, str, str]:

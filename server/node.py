@@ -409,13 +409,24 @@ class Node:
         try:
             if job.id in self.books and job.state != JobState.SUPERSEDED and not self.books.is_over(job, task):
                 if failure is None:
-                    self._pause.room.kept()
-                    self.books.finish(job, task, event.seconds, outputs)
-                else:
+                    failure = self._enter_outputs(job, task, event.seconds, outputs)
+                if failure is not None:
                     self._on_not_kept(job, assignment, failure)
         finally:
             self._leave(assignment)
             self._schedule()
+
+    def _enter_outputs(self, job: Job, task: Task, seconds: float, outputs: Sequence[NewOutput]) -> OSError | None:
+        """Write down what a task has made; return why the books did not take it."""
+        try:
+            self.books.finish(job, task, seconds, outputs)
+        except OSError as error:
+            if task.position not in job.running:
+                raise  # They took it, and not that the job has ended: the next start finds that out.
+            self.folders.drop_outputs(job.id, outputs)
+            return error
+        self._pause.room.kept()
+        return None
 
     def _on_not_kept(self, job: Job, assignment: Assignment, error: Exception) -> None:
         if isinstance(error, UnsafePath):

@@ -11,7 +11,6 @@ A chunk has one row however many files share it, so that a save costs rows for i
 """
 
 import contextlib
-import errno
 import json
 import logging
 import sqlite3
@@ -168,7 +167,7 @@ class Index:
             self._db = self._open()
         except (sqlite3.DatabaseError, databases.MigrationFailed) as error:
             if isinstance(error, sqlite3.OperationalError):
-                raise _as_os_error(error) from error
+                raise databases.as_os_error(error, "the index of the store") from error
             self._begin_anew(str(error))
             self._db = self._open()
 
@@ -454,11 +453,4 @@ def _os_errors() -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise _as_os_error(error) from error
-
-
-def _as_os_error(error: sqlite3.Error) -> OSError:
-    """What the disk did to the index, in terms of files; what is damaged is made anew at the next start."""
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
-    full = code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
-    return OSError(errno.ENOSPC if full else errno.EIO, f"the index of the store: {error}")
+        raise databases.as_os_error(error, "the index of the store") from error

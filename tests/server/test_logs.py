@@ -46,12 +46,19 @@ def test_a_log_is_one_object_a_line(log: logging.Logger, tmp_path: Path) -> None
     )
 
 
-def test_a_name_that_is_no_text_costs_no_line(log: logging.Logger, tmp_path: Path) -> None:
+def test_a_name_that_is_no_text_costs_no_line(
+    log: logging.Logger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # GIVEN a file whose name is Latin-1 on a system of UTF-8
     name = os.fsdecode(b"t\xfcr.blend")
     # WHEN it is logged, THEN a program reads the same name
+    before = set(logging.getLogger().handlers)
     logs.log_to_file(tmp_path / "node.log")
+    (handler,) = set(logging.getLogger().handlers) - before
+    monkeypatch.setattr(log, "propagate", False)  # What reports of tests are made of takes no such name.
+    log.addHandler(handler)
     log.error("No such file: %s", name)
+    log.removeHandler(handler)
     assert json.loads((tmp_path / "node.log").read_text("utf-8"))["message"] == f"No such file: {name}"
 
 

@@ -127,16 +127,16 @@ class Books:
     # Tasks
 
     def begin(self, job: Job, task: Task) -> None:
-        """A Blender has the task."""
-        self._count(job, task, TaskState.PENDING, TaskState.RENDERING)
+        """A Blender has the task. What raises OSError has changed nothing about it."""
+        state = JobState.RENDERING if task.frame is not None else JobState.ENCODING
+        if job.state != state:
+            self.move(job, state)
         self.store.set_task(task, TaskState.RENDERING)
+        self._count(job, task, TaskState.PENDING, TaskState.RENDERING)
         known = job.costs is not None and job.costs.known
         running = job.running[task.position] = Running(task, time.monotonic(), first=not known)
         if (step := job.step(task)) is not None and job.costs is not None and known:
             running.expect(job.costs.expect(step, job.shape))
-        state = JobState.RENDERING if task.frame is not None else JobState.ENCODING
-        if job.state != state:
-            self.move(job, state)
 
     def make_whole(self, job: Job, reason: str) -> None:
         """The frame is not split any more: from now on its own task renders it. A `reason` is for the artist."""

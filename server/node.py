@@ -249,6 +249,7 @@ class Node:
             return
         try:
             assignment = self._assignment(job, task)
+            self.books.begin(job, task)
         except (RequestRefused, OSError) as error:
             if is_full(error):
                 self._pause.begin()
@@ -259,7 +260,6 @@ class Node:
         self._assigned[slot] = assignment
         self._open_jobs[slot] = job.id
         self.books.attempts.use(assignment.folder, job.id)
-        self.books.begin(job, task)
         self._executor.run(slot, assignment)
 
     def _assignment(self, job: Job, task: Task) -> Assignment:

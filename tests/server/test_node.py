@@ -3,6 +3,7 @@
 
 import asyncio
 import errno
+import os
 from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -136,6 +137,32 @@ def test_a_frame_that_the_list_of_jobs_did_not_take_is_rendered_again(
         assert job.state == JobState.DONE and job.frames[TaskState.DONE] == 2
         assert bench.executors[0].tasks == 3
         assert bench.folders.output(job.id, "0-0.hdr").is_file()
+        await bench.node.close()
+
+    run(work())
+
+
+def test_a_frame_that_could_not_be_begun_for_want_of_room_is_begun_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work() -> None:
+        # GIVEN a node whose list of jobs does not take that its first frame is begun
+        bench = Bench(tmp_path)
+        set_task, errors = JobStore.set_task, list[OSError]()
+
+        def cramped(store: JobStore, *arguments: Any) -> None:
+            if not errors:
+                errors.append(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+                raise errors[0]
+            set_task(store, *arguments)
+
+        monkeypatch.setattr(JobStore, "set_task", cramped)
+        # WHEN it renders, THEN all frames are done
+        await bench.node.start()
+        job = job_of(frames="1-2", total=2)
+        bench.add(job)
+        await bench.audience.over.wait()
+        assert job.state == JobState.DONE and job.frames[TaskState.DONE] == bench.executors[0].tasks == 2
         await bench.node.close()
 
     run(work())

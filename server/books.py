@@ -42,6 +42,9 @@ class Audience(Protocol):
     def outputs_ready(self, job: Job) -> None:
         """The job has results that wait for the artist."""
 
+    def task_changed(self, job: Job, task: Task, state: TaskState) -> None:
+        """One of its tasks is in another state."""
+
 
 class Books:
     """All jobs of a node."""
@@ -135,6 +138,7 @@ class Books:
         self._count(job, task, TaskState.PENDING, TaskState.RENDERING)
         known = job.costs is not None and job.costs.known
         running = job.running[task.position] = Running(task, time.monotonic(), first=not known)
+        self.audience.task_changed(job, task, TaskState.RENDERING)
         if (step := job.step(task)) is not None and job.costs is not None and known:
             running.expect(job.costs.expect(step, job.shape))
 
@@ -156,12 +160,14 @@ class Books:
         """The task waits again."""
         self._count(job, task, TaskState.RENDERING, TaskState.PENDING)
         self.store.set_task(task, TaskState.PENDING)
+        self.audience.task_changed(job, task, TaskState.PENDING)
         self.audience.job_changed(job)
 
     def fail(self, job: Job, task: Task, reason: str) -> None:
         """The task is given up."""
         self._count(job, task, TaskState.RENDERING, TaskState.FAILED)
         self.store.set_task(task, TaskState.FAILED, reason)
+        self.audience.task_changed(job, task, TaskState.FAILED)
         if (step := job.step(task)) is not None and job.costs is not None:
             job.costs.give_up(step)
         self.settle(job)
@@ -177,6 +183,7 @@ class Books:
         if (step := job.step(task)) is not None and job.costs is not None:
             job.costs.add(step, seconds, first=running is not None and running.first)
         self.settle(job)
+        self.audience.task_changed(job, task, TaskState.DONE)
         self.audience.outputs_ready(job)
 
     def delivered(self, output: str) -> Job | None:

@@ -6,7 +6,6 @@ import logging
 import platform
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
 from typing import Any
 
 from addon.protocol import codecs
@@ -22,9 +21,7 @@ from addon.protocol.messages import (
     Cancel,
     ChangeClient,
     Chunks,
-    ClientList,
     ClientMessage,
-    ClientStatus,
     Collect,
     Decide,
     Delivered,
@@ -55,14 +52,13 @@ from addon.protocol.messages import (
 from addon.protocol.version import PROTOCOL, VERSION
 
 from .background import Background
-from .clients import Client, Clients
+from .clients import Clients
 from .endpoint import Endpoint
 from .errors import RequestRefused
-from .jobs import Job
+from .jobs import Job, Task, TaskState
+from .letting_in import LettingIn
 from .node import Node
-from .pairing import Pairings
 from .progress import status_of
-from .quotas import Quota
 from .session import Download, Session
 from .sparse_log import Sparse
 from .uploads import Upload, Uploads
@@ -89,7 +85,7 @@ class Handlers:
     endpoint: Endpoint
     uploads: Uploads
     clients: Clients
-    pairings: Pairings
+    letting_in: LettingIn
     sandboxed = False
     """Whether every Blender of the node is."""
 
@@ -181,7 +177,7 @@ class Handlers:
         finally:
             if session.uploads.get(upload.manifest) is upload:
                 del session.uploads[upload.manifest]
-        self.node.storekeeper.tidy(upload.manifest, self._stored())
+        self.node.storekeeper.tidy(upload.manifest, self.stored())
 
     async def admit(self, owner: str, manifest: Manifest) -> None:
         """Let an owner's files in. Raises RequestRefused where he would have more here than he may."""
@@ -191,7 +187,7 @@ class Handlers:
 
     async def make_room(self, manifest: str, lacking: int) -> bool:
         """Evict so many bytes for a manifest, by its digest, of what no job needs; whether there are so many."""
-        return await self.node.storekeeper.make_room(lacking, self._stored() | {manifest})
+        return await self.node.storekeeper.make_room(lacking, self.stored() | {manifest})
 
     def _on_chunks(self, session: Session, message: Chunks, payload: Buffer) -> None:
         upload = session.uploads.get(message.manifest)
@@ -298,7 +294,7 @@ class Handlers:
         self._ask(session, lambda: self._tell_store(session, message.shrink_to))
 
     async def _tell_store(self, session: Session, shrink_to: int | None) -> None:
-        self.endpoint.send(session, await self.node.storekeeper.status(self._stored(), shrink_to))
+        self.endpoint.send(session, await self.node.storekeeper.status(self.stored(), shrink_to))
 
     def _on_ask_workers(self, session: Session, _: AskWorkers, __: Buffer) -> None:
         self._check_manages(session)
@@ -322,45 +318,26 @@ class Handlers:
 
     def _on_decide(self, session: Session, message: Decide, _: Buffer) -> None:
         self._check_manages(session)
-        self.pairings.decide(message.code, message.allowed)
+        self.letting_in.pairings.decide(message.code, message.allowed)
         self._tell_clients(session)
 
     def _on_revoke(self, session: Session, message: Revoke, _: Buffer) -> None:
         self._check_manages(session)
-        client = self._paired(message.client)
-        self.clients.revoke(client.key)
-        self.endpoint.cut_off(client.key)
-        log.info("%s is not let in any more", client.name)
+        self.letting_in.revoke(message.client)
         self._tell_clients(session)
 
     def _on_change_client(self, session: Session, message: ChangeClient, _: Buffer) -> None:
         self._check_manages(session)
-        client = self._paired(message.client)
-        try:
-            Quota().changed(message.quota)
-        except ValueError as error:
-            raise RequestRefused(Refusal.BAD_QUOTA, str(error)) from None
-        self.clients.change(
-            replace(client, name=message.name, manages=message.manages, quota=message.quota, scripts=message.scripts)
+        self.letting_in.change(
+            message.client, message.name, manages=message.manages, quota=message.quota, scripts=message.scripts
         )
         self.node.slots_changed()
         self._tell_clients(session)
 
-    def _paired(self, client: str) -> Client:
-        found = next((each for each in self.clients.paired if each.id == client), None)
-        if found is None:
-            raise RequestRefused(Refusal.UNKNOWN_CLIENT, "The node does not know this client (any more).")
-        return found
-
     def _tell_clients(self, session: Session) -> None:
-        keys = [each.key for each in self.endpoint.sessions()]
-        clients = (
-            ClientStatus(each.id, each.name, each.since, each.manages, each.quota, each.scripts, keys.count(each.key))
-            for each in self.clients.paired
-        )
-        self.endpoint.send(session, ClientList(tuple(clients), self.pairings.requests))
+        self.endpoint.send(session, self.letting_in.listed())
 
-    def _stored(self) -> set[str]:
+    def stored(self) -> set[str]:
         """Manifests that were brought over connections that last: jobs for them may be on their way."""
         return {manifest for each in self.endpoint.sessions() for manifest in each.stored}
 
@@ -378,6 +355,9 @@ class Handlers:
     def preview_made(self, job: Job) -> None:
         if job.preview is not None:
             self.endpoint.send_all(self._audience(job), Preview(job.id, job.preview[0]), job.preview[1])
+
+    def task_changed(self, job: Job, task: Task, state: TaskState) -> None:
+        """The job's own news are enough for a sidebar."""
 
     def outputs_ready(self, job: Job) -> None:
         for session in self.endpoint.sessions():

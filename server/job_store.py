@@ -303,6 +303,40 @@ class JobStore:
         )
         return [(int(row[0]), str(row[1])) for row in rows]
 
+    def frames(self, job: str) -> list[tuple[int, TaskState, float | None, bool]]:
+        """Return (frame, state, seconds, has_output) of a job's frames, in the order of the shot."""
+        rows = self._db.execute(
+            "SELECT frame, state, seconds, EXISTS (SELECT 1 FROM outputs INDEXED BY outputs_by_task"
+            " WHERE outputs.job=tasks.job AND outputs.position=tasks.position AND delivered=0)"
+            " FROM tasks WHERE job=? AND position>=0 AND frame IS NOT NULL ORDER BY frame",
+            (job,),
+        )
+        return [(int(frame), TaskState(state), seconds, bool(has)) for frame, state, seconds, has in rows]
+
+    def frame(self, job: str, frame: int) -> tuple[TaskState, float | None, int, str, list[Output]] | None:
+        """Return (state, seconds, attempts, reason, outputs) of one frame; None if the job has none such."""
+        row = self._db.execute(
+            "SELECT state, seconds, attempts, reason FROM tasks WHERE job=? AND frame=? AND position>=0", (job, frame)
+        ).fetchone()
+        if row is None:
+            return None
+        outputs = [each for each in self.outputs(job) if each.frame == frame]
+        return TaskState(row[0]), row[1], int(row[2]), row[3] or "", outputs
+
+    def outputs(self, job: str) -> list[Output]:
+        """Return the results of a job that are here, in the order of the shot."""
+        rows = self._db.execute(
+            "SELECT id, job, frame, directory, name, size, digest FROM outputs"
+            " WHERE job=? AND delivered=0 AND kind='result' ORDER BY frame, id",
+            (job,),
+        )
+        return [Output(str(row[0]), *row[1:]) for row in rows]
+
+    def output_name(self, output: str) -> str | None:
+        """Return what an output is called."""
+        row = self._db.execute("SELECT name FROM outputs WHERE id=?", (_number(output),)).fetchone()
+        return None if row is None else str(row[0])
+
     def parts(self, job: str) -> list[str]:
         """Return where the parts of a job's frame are stored, the lowest first."""
         query = "SELECT stored FROM outputs WHERE job=? AND kind='part' ORDER BY position DESC"

@@ -143,6 +143,11 @@ class Node:
         """A file is on its way: a Blender that starts now is ready when it has come."""
         self._executor.expect()
 
+    @property
+    def slots(self) -> int:
+        """Frames that can be rendered at once."""
+        return self._executor.slots
+
     async def workers(self) -> Workers:
         """Say which Blenders there are, and what they cost."""
         return Workers(self._executor.slots, tuple(await self._executor.workers()))

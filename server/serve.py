@@ -17,9 +17,10 @@ from addon.protocol.messages import PairingRequest
 from addon.protocol.pairing import PORT_OFFSET
 from addon.protocol.version import VERSION
 
+from .audience import Everybody
 from .blenders import Blender
 from .books import Books
-from .clients import Clients
+from .clients import Clients, client_id
 from .ending import Ending, take_children_along
 from .endpoint import Endpoint
 from .errors import ServerError
@@ -30,6 +31,7 @@ from .executors.workplace import Workshop
 from .handlers import Handlers
 from .job_folders import JobFolders
 from .job_store import DATABASE, JobStore
+from .letting_in import LettingIn
 from .logs import log_to_file
 from .node import Node
 from .pairing import Pairings
@@ -37,6 +39,8 @@ from .quotas import Quota
 from .sandbox import Containment
 from .store import Store
 from .uploads import Uploads
+from .web.desk import Desk
+from .web.serving import PageOptions, Site
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +76,10 @@ class Options:
     scripts: bool
     """Whether the Python in this account's own files runs."""
     log_file: Path
+    page: PageOptions | None = None
+    """Where the page is served; None: nowhere."""
+    upload_limit: int | None = None
+    """Bytes that a browser may send at a time; None: as much as there is room for."""
 
 
 def is_loopback(host: str) -> bool:
@@ -85,34 +93,41 @@ def is_loopback(host: str) -> bool:
 
 
 async def serve(
-    options: Options, on_ready: Callable[[int], None], on_request: Callable[[PairingRequest], None]
+    options: Options, on_ready: Callable[[int, Site | None], None], on_request: Callable[[PairingRequest], None]
 ) -> None:
     """Run a node until it is told to end (see ending.py); its data folder exists. Raises ServerError.
 
-    `on_ready` is called with the port, `on_request` for everybody who asks to be let in.
+    `on_ready` is called with the port and the page, `on_request` for everybody who asks to be let in.
     """
     keyring, keys, clients = _open_keys(options)
     handlers = Handlers()
     endpoint = Endpoint(handlers, keys, clients)
     port = _bind(endpoint, options.listen)
-    node = _make_node(options, handlers, clients)
+    audience = Everybody([handlers])
+    node = _make_node(options, audience, clients)
     handlers.node, handlers.endpoint, handlers.clients = node, endpoint, clients
     handlers.sandboxed = options.containment.is_complete
     handlers.uploads = Uploads(node.store, options.data, handlers.admit, handlers.make_room)
-    handlers.pairings = pairings = Pairings(keys.public.decode(), clients, on_request)
+    pairings = Pairings(keys.public.decode(), clients, on_request)
+    handlers.letting_in = LettingIn(clients, pairings, endpoint)
+    site = _make_site(options, port, handlers, audience, client_id(keyring.own.public.decode()))
     ending = Ending()
     ending.listen()
     take_children_along()
     await node.start()
     await _listen_for_pairing(pairings, options.listen.host, port)
     forget = keyring.announce(port, keys.public)
+    if site is not None:
+        site.start()
     names = ", ".join(blender.name for blender in reversed(options.blenders))
     log.info("Relay Render %s listens on port %d; Blender %s; data in %s", VERSION, port, names, options.data)
-    on_ready(port)
+    on_ready(port, site)
     try:
         await _run(endpoint, node, ending)
     finally:
         forget()
+        if site is not None:
+            await site.close()
         await pairings.close()
         await handlers.close()
         await node.close()
@@ -130,12 +145,22 @@ def _open_keys(options: Options) -> tuple[Keyring, KeyPair, Clients]:
         raise BadKeys(str(error)) from None
 
 
-def _make_node(options: Options, handlers: Handlers, clients: Clients) -> Node:
+def _make_site(options: Options, port: int, handlers: Handlers, audience: Everybody, owner: str) -> Site | None:
+    """The page, if it is wanted."""
+    if options.page is None:
+        return None
+    desk = Desk(handlers.node, handlers.letting_in, handlers.sandboxed, options.upload_limit, handlers.stored)
+    site = Site(options.page, port, desk, options.containment, options.data, owner)
+    audience.add(desk.news)
+    return site
+
+
+def _make_node(options: Options, audience: Everybody, clients: Clients) -> Node:
     """Open what is in the data folder: first the list of jobs, which keeps every other node out."""
     folders = JobFolders(options.data)
     jobs = JobStore(options.data / DATABASE)
     log_to_file(options.log_file)
-    books = Books(jobs, folders, handlers)
+    books = Books(jobs, folders, audience)
     store = Store(options.data / "store", options.store_limit)
     workshop = Workshop(options.data / "workers", options.containment)
 

@@ -23,12 +23,14 @@ from ..executors.watch import SPARES, Limits
 from ..quotas import Quota
 from ..sandbox import Containment, Mode, contain
 from ..serve import Options, serve
+from ..web.serving import PageOptions, Site
 from . import app, console, fail, log_to_stderr, run, size, slot_count
 
 log = logging.getLogger(__name__)
 
 DEFAULT_LISTEN = f"0.0.0.0:{DEFAULT_PORT}"
 QUOTA = "jobs=1000,frames=1000000,connections=32"
+DEFAULT_WEB = "127.0.0.1"
 DEFAULT_DATA = platformdirs.user_data_path("relay-render", appauthor=False) / "node"
 
 Listen = Annotated[
@@ -127,6 +129,29 @@ LogFile = Annotated[
         show_default="logs/node.log in the data folder",
     ),
 ]
+Web = Annotated[
+    str,
+    typer.Option(
+        "--web",
+        metavar="HOST[:PORT]|off",
+        help="Address of the node's page; 0.0.0.0: for the whole network; off: there is none. The port is the node's "
+        "and 2.",
+    ),
+]
+WebCertificate = Annotated[
+    Path | None,
+    typer.Option("--web-certificate", help="File with a certificate and its key (PEM): the page is served by HTTPS."),
+]
+UploadLimit = Annotated[
+    int | None,
+    typer.Option(
+        "--upload-limit",
+        metavar="SIZE",
+        parser=size,
+        help="What a browser may send at a time, such as 20GB.",
+        show_default="what there is room for",
+    ),
+]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log every step.")]
 Version = Annotated[bool, typer.Option("--version", help="Say the version and end.")]
 
@@ -147,6 +172,9 @@ def main(  # noqa: PLR0913, PLR0917 - each is an option
     quota: QuotaText = QUOTA,
     scripts: Scripts = False,
     log_file: LogFile = None,
+    web: Web = DEFAULT_WEB,
+    web_certificate: WebCertificate = None,
+    upload_limit: UploadLimit = None,
     verbose: Verbose = False,
     version: Version = False,
 ) -> None:
@@ -187,8 +215,10 @@ def main(  # noqa: PLR0913, PLR0917 - each is an option
             everybodys,
             scripts,
             log_file or data / "logs" / "node.log",
+            _page(web, web_certificate),
+            upload_limit,
         )
-        run(serve(options, lambda port: _announce(options, port), _show_request))
+        run(serve(options, lambda port, site: _announce(options, port, site), _show_request))
     except (ServerError, OSError) as error:
         raise fail(str(error)) from error
     except KeyboardInterrupt:
@@ -203,6 +233,15 @@ def listen_address(text: str) -> Address:
         return parse_address(text)
     except InvalidAddress as error:
         raise fail(str(error)) from error
+
+
+def _page(text: str, certificate: Path | None) -> PageOptions | None:
+    """Where the page is served, as the owner writes it."""
+    if text == "off":
+        return None
+    address = listen_address(text)
+    named = text.rstrip("]").endswith(f":{address.port}") and (address.host != text)
+    return PageOptions(address.host, address.port if named else None, certificate)
 
 
 def _blenders(extra: list[Path]) -> list[Blender]:
@@ -228,7 +267,7 @@ def _show_request(request: PairingRequest) -> None:
     console.print(f"\n    [bold]{code}[/bold]\n\nIf it does: python -m server allow {code}")
 
 
-def _announce(options: Options, port: int) -> None:
+def _announce(options: Options, port: int, site: Site | None) -> None:
     address = Address(options.listen.host, port)
     console.print(
         f"[bold]Relay Render {VERSION}[/bold] listens on [bold]{address.host}:{port}[/bold] (process {os.getpid()})"
@@ -237,3 +276,5 @@ def _announce(options: Options, port: int) -> None:
         console.print(f"  Blender {blender.name}  {blender.source}")
     console.print(f"  Data in {options.data}")
     console.print(f"  {options.containment.describe()}")
+    if site is not None:
+        console.print(f"  Its page: {site.link}", soft_wrap=True)

@@ -29,10 +29,15 @@ def _answer(blend: str) -> dict[str, Any]:
         return {"error": str(error).removeprefix("Error: ").strip()}
     active = bpy.context.scene
     return {
-        "version": "{}.{}.{}".format(*bpy.data.version[:]),
+        "version": _version(),
         "scenes": [_scene(scene, active=scene == active) for scene in bpy.data.scenes if scene.library is None],
         "files": [dataclasses.asdict(each) for each in dependencies()],
     }
+
+
+def _version() -> str:
+    numbers: Any = bpy.data.version  # Of the file.
+    return ".".join(map(str, numbers))
 
 
 def _scene(scene: bpy.types.Scene, *, active: bool) -> dict[str, Any]:
@@ -59,7 +64,8 @@ def _samples(scene: bpy.types.Scene) -> int | None:
     """Of the engine that renders; None: it has no such number."""
     engine = str(scene.render.engine)
     if engine == "CYCLES":
-        return int(scene.cycles.samples)  # type: ignore[attr-defined] - Cycles is an add-on
+        cycles: Any = getattr(scene, "cycles", None)  # An add-on's
+        return int(cycles.samples)
     if engine.startswith("BLENDER_EEVEE"):
         return int(scene.eevee.taa_render_samples)
     return None

@@ -17,7 +17,7 @@ from addon.client.gather import Dependency
 from addon.protocol import blendfile
 from addon.protocol.codec import build
 from addon.protocol.errors import RemoteProtocolError
-from addon.protocol.messages.checks import as_text
+from addon.protocol.messages.checks import as_line
 
 from ..background import in_thread
 from ..blenders import Blender, NoBlender, choose_blender
@@ -109,7 +109,7 @@ class Asker:
             argv = (*cell.argv, str(script), "--", str(inside / blend), str(answer), str(_PACKAGE.parent))
             command = cell.sandbox.wrap(argv, (*cell.shown, _PACKAGE), readable, writable)
             asking.run(command.argv, command.environment, writable)
-            return _contents(answer, str(readable))
+            return _contents(answer, str(readable), str(inside))
 
 
 class _Asking:
@@ -138,13 +138,14 @@ class _Asking:
             self._process.wait()
 
 
-def _contents(answer: Path, prefix: str) -> Contents:
+def _contents(answer: Path, prefix: str, folder: str) -> Contents:
     """What a Blender has written, which a file may have got hold of."""
     try:
         with answer.open("rb") as file:
             said = json.loads(file.read(_MOST_BYTES))
         if "error" in said:
-            raise CannotTell(f"Blender cannot open it: {as_text(str(said['error']))[:300]}")
+            words = as_line(" ".join(str(said["error"]).replace(f"{folder}/", "").split()))[:300].rstrip(".")
+            raise CannotTell(f"Blender cannot open it: {words}.")
         scenes = tuple(build(SceneInfo, each) for each in said["scenes"])
         files = tuple(build(Dependency, {**each, "path": _outside(each["path"], prefix)}) for each in said["files"])
         return Contents(str(said["version"]), scenes, files)

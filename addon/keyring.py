@@ -85,12 +85,26 @@ class Keyring:
         if paired.pop(_name(address), None) is not None:
             self._save(paired)
 
-    def announce(self, port: int, key: bytes) -> Callable[[], None]:
-        """Tell this account's programs which key the node has that it runs on a port; returns what takes that back."""
+    def announce(self, port: int, key: bytes, page: str = "") -> Callable[[], None]:
+        """Tell this account's programs which key the node has that it runs on a port, and the link to its page.
+
+        Returns what takes that back.
+        """
         path = self._folder / "local" / str(port)
+        link = path.with_name(f"{port}.page")
         make_folder(path.parent, mode=0o700)
+        _replace(link, page.encode())
         _replace(path, key)
-        return lambda: path.unlink(missing_ok=True)
+
+        def forget() -> None:
+            path.unlink(missing_ok=True)
+            link.unlink(missing_ok=True)
+
+        return forget
+
+    def page(self, port: int) -> str | None:
+        """Return the link to the page of the node that this account runs on a port; None: there is none."""
+        return _read(self._folder / "local" / f"{port}.page") or None
 
     def _local(self, address: Address) -> str | None:
         if address.host not in ("localhost", "127.0.0.1", "::1"):

@@ -116,7 +116,7 @@ async def serve(
     take_children_along()
     await node.start()
     await _listen_for_pairing(pairings, options.listen.host, port)
-    forget = keyring.announce(port, keys.public)
+    forget = keyring.announce(port, keys.public, site.link if site is not None else "")
     if site is not None:
         site.start()
     names = ", ".join(blender.name for blender in reversed(options.blenders))

@@ -10,6 +10,7 @@ import types
 import typing
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 import typer.main
@@ -18,6 +19,10 @@ from addon.client.ledger import Entry, Order
 from addon.client.view import job_line
 from addon.protocol import codec, messages
 from server.cli import app
+from server.web.job_api import JobApi
+from server.web.owner_api import OwnerApi
+from server.web.result_api import ResultApi
+from server.web.upload_api import UploadApi
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -186,3 +191,13 @@ def anchors(document: Path) -> set[str]:
     """What a link may name within a document, as GitHub makes it from its headings."""
     headings = re.findall(r"^#+ (.*)$", document.read_text("utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_request_of_the_api_is_documented_and_every_documented_one_exists() -> None:
+    text = (ROOT / "docs" / "api.md").read_text("utf-8")
+    said = set(re.findall(r"`((?:GET|HEAD|POST|PATCH|PUT|DELETE) /api/[^`?]*)`", text))
+    desk = MagicMock()  # The tables ask nothing of it.
+    uploads = UploadApi(desk, MagicMock(), MagicMock(), MagicMock())
+    apis = (JobApi(desk), ResultApi(desk), OwnerApi(desk), uploads)
+    there = {f"{each.method} {re.sub(r':[a-z]+}', '}', each.path)}" for api in apis for each in api.operations}
+    assert said - {"GET /api/openapi.json"} == there

@@ -66,8 +66,8 @@ FORBIDDEN = {
     "addon/blender": ("server", "zmq"),
     "server": ("addon.blender", "addon.client"),
 }
-"""What each layer must not know. The protocol does no I/O; the server's command line is a client, too, and so is its page,
-which cuts what browsers send as an artist's client does.
+"""What each layer must not know. The protocol does no I/O. The server's command line is a client, too, and so is its
+page: it cuts what browsers send as an artist's client does.
 """
 
 CLIENTS = {"cli", "web"}

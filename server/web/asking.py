@@ -23,7 +23,7 @@ from ..background import in_thread
 from ..blenders import Blender, NoBlender, choose_blender
 from ..errors import ServerError
 from ..executors.family import kill_tree
-from ..sandbox import WORKER_SCRIPT, Containment, make_folders
+from ..sandbox import Containment, make_folders
 
 PATIENCE_S = 120.0
 """A Blender that has not answered by then is ended: to open a scene of gigabytes takes a minute from a slow disk."""
@@ -34,6 +34,7 @@ So deep that "//../../textures" stays below the first of it.
 """
 
 _PACKAGE = Path(addon.__file__).parent
+SCRIPT = _PACKAGE / "blender" / "describe.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +106,7 @@ class Asker:
             _mirror(files, inside)
             answer = writable / "answer.json"
             cell = self._containment.cell(blender)
-            script = WORKER_SCRIPT.with_name("describe.py")
-            argv = (*cell.argv, str(script), "--", str(inside / blend), str(answer), str(_PACKAGE.parent))
+            argv = (*cell.argv, str(SCRIPT), "--", str(inside / blend), str(answer), str(_PACKAGE.parent))
             command = cell.sandbox.wrap(argv, (*cell.shown, _PACKAGE), readable, writable)
             asking.run(command.argv, command.environment, writable)
             return _contents(answer, str(readable), str(inside))

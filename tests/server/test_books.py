@@ -32,6 +32,8 @@ class Nobody:
 
     def outputs_ready(self, job: Job) -> None: ...
 
+    def task_changed(self, job: Job, task: Task, state: TaskState) -> None: ...
+
 
 def books_in(folder: Path) -> Books:
     return Books(JobStore(folder / "node.sqlite3"), JobFolders(folder), Nobody())

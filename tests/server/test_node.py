@@ -45,6 +45,8 @@ class Watching:
 
     def outputs_ready(self, job: Job) -> None: ...
 
+    def task_changed(self, job: Job, task: Task, state: TaskState) -> None: ...
+
 
 class Prompt(Executor):
     """Has every frame done at once."""

@@ -52,7 +52,7 @@ class Browserless:
         try:
             content = json.dumps(body).encode() if isinstance(body, dict) else body
             host = {"skip_host": True} if "Host" in sent else {}
-            connection.putrequest(method, path, skip_accept_encoding=True, **host)  # type: ignore[arg-type]
+            connection.putrequest(method, path, skip_accept_encoding=True, **host)
             for name, value in {
                 **sent,
                 **({"Content-Length": str(len(content))} if content is not None else {}),

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.harness import ClientProcess, NodeProcess, Scene
-from tests.system.page import Browserless
+from tests.system.harness import ClientProcess, NodeProcess, Scene, cli
+from tests.system.page import Browserless, token_in
 
 
 @pytest.fixture
@@ -189,3 +189,13 @@ def test_what_the_description_promises_is_there(page: Browserless) -> None:
             name = schema["$ref"].rpartition("/")[2]
             wanted = description["components"]["schemas"][name]["properties"]
             assert set(answer.json) == set(wanted), path
+
+
+def test_the_command_line_knows_the_link(page: Browserless, node: NodeProcess, tmp_path: Path) -> None:
+    # GIVEN the account that runs the node
+    said = cli("page", "--print", "--to", node.address, data=tmp_path)
+    # THEN it can come back to the page at any time
+    assert token_in(said.stdout) == page.token
+    # AND a port with no node has a sentence
+    said = cli("page", "--print", "--to", "127.0.0.1:1", data=tmp_path)
+    assert (said.returncode, "runs no node with a page" in said.stderr) == (1, True)

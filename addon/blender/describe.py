@@ -2,7 +2,7 @@
 """A program for Blender, `blender -b --python describe.py -- FILE ANSWER ROOT`: says what is in a .blend.
 
 Writes a JSON object to ANSWER: "scenes", "files" that it uses, and "version", or "error", Blender's own words. ROOT is
-the folder that holds the package `addon`.
+the folder that holds the package `addon`. The node asks so what a browser has sent.
 """
 
 import dataclasses
@@ -10,8 +10,6 @@ import json
 import sys
 from pathlib import Path
 from typing import Any
-
-import bpy
 
 
 def main(blend: str, answer: str, root: str) -> None:
@@ -21,6 +19,8 @@ def main(blend: str, answer: str, root: str) -> None:
 
 
 def _answer(blend: str) -> dict[str, Any]:
+    import bpy  # noqa: PLC0415 - this module is found without one
+
     from addon.blender.dependencies import dependencies  # noqa: PLC0415 - found only now
 
     try:
@@ -29,18 +29,17 @@ def _answer(blend: str) -> dict[str, Any]:
         return {"error": str(error).removeprefix("Error: ").strip()}
     active = bpy.context.scene
     return {
-        "version": _version(),
+        "version": "{}.{}.{}".format(*_numbers(bpy.data.version)),
         "scenes": [_scene(scene, active=scene == active) for scene in bpy.data.scenes if scene.library is None],
         "files": [dataclasses.asdict(each) for each in dependencies()],
     }
 
 
-def _version() -> str:
-    numbers: Any = bpy.data.version  # Of the file.
-    return ".".join(map(str, numbers))
+def _numbers(version: Any) -> tuple[int, ...]:
+    return tuple(version)
 
 
-def _scene(scene: bpy.types.Scene, *, active: bool) -> dict[str, Any]:
+def _scene(scene: Any, *, active: bool) -> dict[str, Any]:
     render = scene.render
     return {
         "name": scene.name,
@@ -60,12 +59,11 @@ def _scene(scene: bpy.types.Scene, *, active: bool) -> dict[str, Any]:
     }
 
 
-def _samples(scene: bpy.types.Scene) -> int | None:
+def _samples(scene: Any) -> int | None:
     """Of the engine that renders; None: it has no such number."""
-    engine = str(scene.render.engine)
+    engine = scene.render.engine
     if engine == "CYCLES":
-        cycles: Any = getattr(scene, "cycles", None)  # An add-on's
-        return int(cycles.samples)
+        return int(scene.cycles.samples)
     if engine.startswith("BLENDER_EEVEE"):
         return int(scene.eevee.taa_render_samples)
     return None

@@ -155,10 +155,10 @@ def throughput(blender: Blender, folder: Path, rounds: int, scale: Scale) -> Ite
         with Scp(folder / "scp") as scp:
             times, copies, encrypted = [], [], []
             for number in range(rounds):
-                # A copy before each: a virtual machine may pay three seconds for a gigabyte that it has not used
+                # A copy right before each: a virtual machine may pay three seconds for a gigabyte that it has not used
                 # lately, and the second one would find what the first one has just given back.
-                copies.append(_copying_s(blend, folder / "copy"))
                 with sender(blender, folder / str(number)) as ours:
+                    copies.append(_copying_s(blend, folder / "copy"))
                     taken = ours.upload(blend).seconds
                 shutil.rmtree(folder / str(number))
                 copies.append(_copying_s(blend, folder / "copy"))

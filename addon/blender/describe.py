@@ -29,7 +29,7 @@ def _answer(blend: str) -> dict[str, Any]:
         return {"error": str(error).removeprefix("Error: ").strip()}
     active = bpy.context.scene
     return {
-        "version": "{}.{}.{}".format(*_numbers(bpy.data.version)),
+        "version": "{}.{}".format(*_numbers(bpy.data.version)),  # The third number counts changes of the format.
         "scenes": [_scene(scene, active=scene == active) for scene in bpy.data.scenes if scene.library is None],
         "files": [dataclasses.asdict(each) for each in dependencies()],
     }

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// What the node's owner sees: who asks to be let in, Blenders, the machine, the store.
+
+import { ask } from "./api.js";
+import { complain, confirmed, h } from "./dom.js";
+import { percent, size, time } from "./words.js";
+
+const LOOK_MS = 3000;
+
+export class NodePage {
+  constructor(state) {
+    this._state = state;
+    this._asking = h("section", { "aria-labelledby": "asking" });
+    this._clients = h("section", { "aria-labelledby": "clients" });
+    this._workers = h("section", { "aria-labelledby": "workers" });
+    this._store = h("section", { "aria-labelledby": "store" });
+    this.element = h("div", { class: "node" }, h("h1", {}, "The node"), this._asking, this._workers, this._store, this._clients);
+    this.changed();
+    this._look();
+    this._timer = setInterval(() => this._look(), LOOK_MS);
+  }
+
+  close() {
+    clearInterval(this._timer);
+  }
+
+  /** Somebody came, went or asks. */
+  changed() {
+    const { requests = [], clients = [] } = this._state.clients ?? {};
+    this._asking.replaceChildren(h("h2", { id: "asking" }, "Asks to be let in"), ...(requests.length ? requests.map((each) => this._request(each)) : [h("p", { class: "quiet" }, "Nobody.")]));
+    this._clients.replaceChildren(h("h2", { id: "clients" }, "Is let in"), clients.length ? table(["Name", "Since", "Connected", ""], clients.map((each) => [
+      each.name + (each.manages ? " (trusted)" : ""), new Date(each.since * 1000).toLocaleDateString(), each.connected ? "yes" : "",
+      h("button", { type: "button", onclick: () => this._revoke(each) }, "Let in no more"),
+    ])) : h("p", { class: "quiet" }, "Only the account that runs the node."));
+  }
+
+  _request(each) {
+    const decide = (allow) => this._do("POST", `/api/clients/requests/${each.code}`, { allow });
+    return h("article", { class: "card row" },
+      h("p", { class: "digits" }, `${each.code.slice(0, 3)} ${each.code.slice(3)}`),
+      h("p", { class: "grow" }, `${each.name} (${each.host}). Let in only who shows the same digits.`),
+      h("button", { type: "button", class: "primary", onclick: () => decide(true) }, "Allow"),
+      h("button", { type: "button", onclick: () => decide(false) }, "Turn away"));
+  }
+
+  async _revoke(each) {
+    if (await confirmed(`Let ${each.name} in no more? Its connections end at once.`, "Let in no more")) this._do("DELETE", `/api/clients/${each.id ?? each.client}`);
+  }
+
+  async _do(method, path, body) {
+    try {
+      this._state.clients = await ask(method, path, body);
+      this.changed();
+    } catch (error) {
+      complain(error.message);
+    }
+  }
+
+  async _look() {
+    try {
+      const [workers, store] = await Promise.all([ask("GET", "/api/workers"), ask("GET", "/api/store")]);
+      this._showWorkers(workers);
+      this._showStore(store);
+    } catch {
+      // The page says already that the node is not there.
+    }
+  }
+
+  _showWorkers({ slots, workers, gpus, cpu, memory }) {
+    const warm = (celsius) => (celsius === null ? "" : `, ${Math.round(celsius)} °C`);
+    this._workers.replaceChildren(h("h2", { id: "workers" }, "Blenders"),
+      table(["Slot", "Blender", "Does", "Memory", "Frames", "For"], workers.map((each) => [
+        each.slot === null ? "spare" : `${each.slot + 1} of ${slots}`, each.blender, each.state === "spare" ? "" : each.state, size(each.memory), String(each.rendered), time(each.age_s)])),
+      h("p", {}, `Processor: ${percent(cpu.load)} of ${cpu.cores} cores${warm(cpu.temperature_c)}. Memory: ${size(memory.used)} of ${size(memory.total)}.`),
+      ...gpus.map((each) => h("p", {}, `${each.name}: ${each.load === null ? "" : percent(each.load)}${warm(each.temperature_c)}${each.memory === null ? "" : `, ${size(each.memory_used)} of ${size(each.memory)}`}.`)));
+  }
+
+  _showStore(store) {
+    this._store.replaceChildren(h("h2", { id: "store" }, "Artists' files"),
+      h("p", {}, `${store.files} files, ${size(store.bytes)} of ${size(store.limit)}; jobs need ${size(store.needed)} of that.`),
+      h("button", { type: "button", onclick: async () => {
+        if (!(await confirmed("Delete what no job needs? The next save of those scenes travels whole.", "Delete"))) return;
+        try {
+          this._showStore(await ask("POST", "/api/store/shrink", { to: 0 }));
+        } catch (error) {
+          complain(error.message);
+        }
+      } }, "Delete what no job needs"));
+  }
+}
+
+function table(heads, rows) {
+  return h("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": heads.slice(0, 3).join(", ") }, h("table", {},
+    h("thead", {}, h("tr", {}, ...heads.map((head) => h("th", { scope: "col" }, head)))),
+    h("tbody", {}, ...rows.map((row) => h("tr", {}, ...row.map((cell) => h("td", {}, cell)))))));
+}

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// One frame, large; beside another save's; or all of them at their speed.
+
+import { ask, picture } from "./api.js";
+import { h, iconButton } from "./dom.js";
+import { comparable } from "./store.js";
+import { size, time } from "./words.js";
+
+const MOST_BYTES = 512 << 20; // Of decoded pictures that are held for playing.
+
+/** @param {object} state the store's @param {object} job @param {number} frame */
+export function openViewer(state, job, frame) {
+  new Viewer(state, job, frame);
+}
+
+class Viewer {
+  constructor(state, job, frame) {
+    this._job = job;
+    this._numbers = state.frames.get(job.job)?.numbers.filter((_, place) => state.frames.get(job.job).states[place] === "d") ?? [frame];
+    this._frame = frame;
+    this._other = null;
+    this._player = null;
+    this._image = h("img", { alt: "" });
+    this._second = h("img", { alt: "", class: "second", hidden: true });
+    this._canvas = h("canvas", { hidden: true, "aria-label": "The frames, played" });
+    this._wipe = h("input", { type: "range", class: "wipe", min: 0, max: 100, value: 50, hidden: true, "aria-label": "How much of the first picture is shown", oninput: () => this._cut() });
+    this._stage = h("div", { class: "stage" }, this._image, this._second, this._canvas, this._wipe);
+    this._caption = h("p", { class: "caption", "aria-live": "polite" });
+    this._play = h("button", { type: "button", onclick: () => this._toggle() }, "Play");
+    this._compare = h("select", { "aria-label": "Compare with", onchange: () => this._choose() },
+      h("option", { value: "" }, "Compare with…"),
+      ...comparable(state, job).map((other) => h("option", { value: other.job }, `${other.title}, ${new Date(other.created * 1000).toLocaleString()}`)));
+    this._files = h("span", { class: "row" });
+    this._log = h("pre", { hidden: true, tabIndex: 0 });
+    this.element = h("dialog", { class: "viewer", "aria-label": `Frames of ${job.title}`, onkeydown: (event) => this._key(event), onclose: () => this._close() },
+      h("div", { class: "row bar" },
+        iconButton("back", "Frame before", () => this._go(-1)),
+        iconButton("forward", "Frame after", () => this._go(1)),
+        this._play, this._compare,
+        h("button", { type: "button", onclick: () => this._stage.classList.toggle("whole") }, "Fit or 1:1"),
+        h("button", { type: "button", onclick: () => this._showLog() }, "Log"),
+        this._files,
+        iconButton("close", "Close", () => this.element.close(), { class: "icon last" })),
+      this._stage, this._caption, this._log);
+    document.body.append(this.element);
+    this.element.showModal();
+    this._show(frame);
+  }
+
+  _key(event) {
+    const moves = { ArrowRight: 1, ArrowLeft: -1, Home: -Infinity, End: Infinity };
+    if (event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement) return;
+    if (event.key in moves) this._go(moves[event.key]);
+    else if (event.key === " " && event.target === this.element) this._toggle();
+    else if (event.key === "x" && this._other) this._second.hidden = !this._second.hidden;
+    else return;
+    event.preventDefault();
+  }
+
+  _go(step) {
+    const at = this._numbers.indexOf(this._frame);
+    this._show(this._numbers[Math.min(this._numbers.length - 1, Math.max(0, at + step))]);
+  }
+
+  async _show(frame) {
+    this._frame = frame;
+    this._image.src = picture(this._job.job, frame);
+    this._image.alt = `Frame ${frame} of ${this._job.title}`;
+    if (this._other) this._second.src = picture(this._other, frame);
+    this._log.hidden = true;
+    this._caption.textContent = `Frame ${frame}`;
+    try {
+      const known = await ask("GET", `/api/jobs/${this._job.job}/frames/${frame}`);
+      if (frame !== this._frame) return;
+      this._caption.textContent = [`Frame ${frame}`, known.seconds === null ? "" : time(known.seconds), known.reason].filter(Boolean).join(", ");
+      this._files.replaceChildren(...known.outputs.map((each) => h("a", { href: `/api/outputs/${each.output}?download`, download: each.name, class: "button" }, `Save ${each.name}, ${size(each.size)}`)));
+    } catch (error) {
+      this._caption.textContent = error.message;
+    }
+  }
+
+  _choose() {
+    this._other = this._compare.value || null;
+    this._second.hidden = this._wipe.hidden = !this._other;
+    if (this._other) {
+      this._second.src = picture(this._other, this._frame);
+      this._second.alt = `The same frame of the other save`;
+      this._cut();
+    }
+  }
+
+  /** The other save's picture is seen right of the cut. */
+  _cut() {
+    this._second.style.clipPath = `inset(0 0 0 ${this._wipe.value}%)`;
+  }
+
+  async _showLog() {
+    this._log.hidden = !this._log.hidden;
+    if (this._log.hidden) return;
+    const answer = await fetch(`/api/jobs/${this._job.job}/frames/${this._frame}/log`);
+    this._log.textContent = (await answer.text()) || "Blender said nothing.";
+    this._log.focus();
+  }
+
+  _toggle() {
+    if (this._player) {
+      this._player.stop();
+      this._player = null;
+    } else {
+      this._player = new Player(this._canvas, this._numbers.map((frame) => picture(this._job.job, frame)), this._job.fps ?? 24,
+        (at, text) => { this._frame = this._numbers[at]; this._caption.textContent = `Frame ${this._frame}${text}`; });
+    }
+    this._play.textContent = this._player ? "Stop" : "Play";
+    this._canvas.hidden = !this._player;
+    this._image.hidden = Boolean(this._player);
+    if (!this._player) this._show(this._frame);
+  }
+
+  _close() {
+    this._player?.stop();
+    this.element.remove();
+  }
+}
+
+/** Plays pictures at a rate; what is not loaded in time is waited for the first time round, and said. */
+class Player {
+  constructor(canvas, urls, fps, tell) {
+    this._canvas = canvas;
+    this._urls = urls;
+    this._fps = fps;
+    this._tell = tell;
+    this._held = new Map();
+    this._most = urls.length;
+    this._running = true;
+    this._run();
+  }
+
+  stop() {
+    this._running = false;
+    for (const held of this._held.values()) held.then((bitmap) => bitmap?.close());
+    this._held.clear();
+  }
+
+  async _run() {
+    const paint = this._canvas.getContext("2d");
+    let at = 0, begun = performance.now(), shown = 0;
+    while (this._running) {
+      const bitmap = await this._picture(at);
+      if (!this._running) return;
+      if (bitmap) {
+        if (this._canvas.width !== bitmap.width || this._canvas.height !== bitmap.height) [this._canvas.width, this._canvas.height] = [bitmap.width, bitmap.height];
+        paint.drawImage(bitmap, 0, 0);
+        this._most = Math.max(8, Math.floor(MOST_BYTES / (bitmap.width * bitmap.height * 4)));
+      }
+      shown += 1;
+      const due = begun + (shown * 1000) / this._fps, now = performance.now();
+      const rate = (shown * 1000) / Math.max(1, now - begun);
+      this._tell(at, rate < this._fps * 0.95 ? `, ${rate.toFixed(1)} of ${this._fps} frames a second` : `, ${this._fps} frames a second`);
+      await new Promise((go) => setTimeout(go, Math.max(0, due - now)));
+      if (now > due + 500) [begun, shown] = [performance.now(), 0];
+      at = (at + 1) % this._urls.length;
+      this._picture((at + 4) % this._urls.length);
+    }
+  }
+
+  /** A promise of the picture, begun once. */
+  _picture(at) {
+    let held = this._held.get(at);
+    if (!held) {
+      held = fetch(this._urls[at]).then((answer) => (answer.ok ? answer.blob() : null)).then((blob) => blob && createImageBitmap(blob)).catch(() => null);
+      this._held.set(at, held);
+      while (this._held.size > this._most) {
+        const [oldest, earlier] = this._held.entries().next().value;
+        earlier.then((bitmap) => bitmap?.close());
+        this._held.delete(oldest);
+      }
+    }
+    return held;
+  }
+}

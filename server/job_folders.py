@@ -98,6 +98,10 @@ class JobFolders:
         """Where a verified output lies."""
         return self._outputs(job) / stored
 
+    def videos(self, job: str) -> Path:
+        """Where videos of its frames lie, if there are any."""
+        return self.job_folder(job) / "videos"
+
     def drop_outputs(self, job: str, outputs: Iterable[NewOutput]) -> None:
         """Delete what was kept and could not be written down."""
         for output in outputs:

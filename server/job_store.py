@@ -35,6 +35,7 @@ MIGRATIONS = (
         text TEXT NOT NULL,
         notices TEXT NOT NULL,           -- JSON list
         blender TEXT,
+        fps REAL,                        -- of the scene; NULL: not known yet
         arrived INTEGER NOT NULL,        -- order of arrival
         finished REAL                    -- seconds since the epoch, NULL while unfinished
     );
@@ -125,9 +126,9 @@ class JobStore:
         of_parts = [(job.id, -1 - part, frames[0], TaskState.PENDING) for part in range(parts)]
         with self._transaction():
             self._db.execute(
-                "INSERT INTO jobs SELECT ?, ?, ?, ?, ?, ?, ?, ?, COALESCE(MAX(arrived), 0) + 1, NULL FROM jobs",
+                "INSERT INTO jobs SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, COALESCE(MAX(arrived), 0) + 1, NULL FROM jobs",
                 (job.id, job.owner, json.dumps(asdict(job.spec)), job.spec.manifest, job.state, job.text,
-                 json.dumps(job.notices), job.blender),
+                 json.dumps(job.notices), job.blender, job.fps),
             )  # fmt: skip
             # One statement: 100,000 frames take 0.2 s, and twice as long one by one.
             self._db.execute(
@@ -140,15 +141,15 @@ class JobStore:
         """Store what may change about a job; `finished` is the time, in seconds since the epoch, when it ended."""
         with self._transaction():
             self._db.execute(
-                "UPDATE jobs SET state=?, text=?, notices=?, blender=?, finished=? WHERE job=?",
-                (job.state, job.text, json.dumps(job.notices), job.blender, finished, job.id),
+                "UPDATE jobs SET state=?, text=?, notices=?, blender=?, fps=?, finished=? WHERE job=?",
+                (job.state, job.text, json.dumps(job.notices), job.blender, job.fps, finished, job.id),
             )
 
     def load(self) -> list[Job]:
         """Return all jobs in order of arrival. What was rendering when the server ended is pending again."""
         with self._transaction():
             self._db.execute("UPDATE tasks SET state='pending' WHERE state='rendering'")
-        rows = self._db.execute("SELECT owner, spec, state, text, notices, blender FROM jobs ORDER BY arrived")
+        rows = self._db.execute("SELECT owner, spec, state, text, notices, blender, fps FROM jobs ORDER BY arrived")
         jobs = [self._job(*row) for row in rows.fetchall()]
         for job in jobs:
             if not job.finished:
@@ -344,10 +345,12 @@ class JobStore:
 
     # Inside
 
-    def _job(self, owner: str, spec: str, state: str, text: str, notices: str, blender: str | None) -> Job:
+    def _job(
+        self, owner: str, spec: str, state: str, text: str, notices: str, blender: str | None, fps: float | None
+    ) -> Job:
         job = Job(
             spec=build(JobSpec, json.loads(spec)), owner=owner, total=0, state=JobState(state), text=text,
-            notices=tuple(json.loads(notices)), blender=blender,
+            notices=tuple(json.loads(notices)), blender=blender, fps=fps,
         )  # fmt: skip
         job.total = len(parse_frames(job.spec.frames))
         self.refresh(job)

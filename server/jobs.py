@@ -146,6 +146,8 @@ class Job:
     blender: str | None = None
     device: str = ""
     """What its last frame was rendered on, as in executors.base.Opened."""
+    fps: float | None = None
+    """Of its scene, frames a second; None: it was not opened yet."""
     movie: TaskState | None = None
     """Where the movie stands that is made of the frames at the end; None: the frames themselves are what is wanted."""
     frames: Counter[TaskState] = field(default_factory=Counter)

@@ -372,8 +372,8 @@ class Node:
         if (running := job.running.get(task.position)) is not None:
             job.opened_s = time.monotonic() - running.started
         notices = tuple(dict.fromkeys((*job.notices, *event.notices)))  # The node's own are among the first.
-        if notices != job.notices:
-            job.notices = notices
+        if (notices, event.fps) != (job.notices, job.fps):
+            job.notices, job.fps = notices, event.fps
             self.books.store.update(job)
         if event.movie and job.total > 1 and job.movie is None:
             job.movie = TaskState.PENDING

@@ -101,7 +101,8 @@ def _makes_sense(table: str, row: _Row) -> bool:
             case "jobs":
                 spec = build(JobSpec, json.loads(row["spec"]))
                 json.loads(row["notices"])
-                return spec.job == row["job"] and bool(parse_frames(spec.frames)) and row["state"] in set(JobState)
+                usable = row["state"] in set(JobState) and isinstance(row["fps"], float | None)
+                return spec.job == row["job"] and bool(parse_frames(spec.frames)) and usable
             case "tasks":
                 return isinstance(row["position"], int) and row["state"] in set(TaskState)
             case _:

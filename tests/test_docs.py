@@ -23,6 +23,7 @@ from server.web.job_api import JobApi
 from server.web.owner_api import OwnerApi
 from server.web.result_api import ResultApi
 from server.web.upload_api import UploadApi
+from server.web.video_api import VideoApi
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -198,6 +199,6 @@ def test_every_request_of_the_api_is_documented_and_every_documented_one_exists(
     said = set(re.findall(r"`((?:GET|HEAD|POST|PATCH|PUT|DELETE) /api/[^`?]*)`", text))
     desk = MagicMock()  # The tables ask nothing of it.
     uploads = UploadApi(desk, MagicMock(), MagicMock(), MagicMock())
-    apis = (JobApi(desk), ResultApi(desk), OwnerApi(desk), uploads)
+    apis = (JobApi(desk), ResultApi(desk), OwnerApi(desk), VideoApi(desk, MagicMock()), uploads)
     there = {f"{each.method} {re.sub(r':[a-z]+}', '}', each.path)}" for api in apis for each in api.operations}
     assert said - {"GET /api/openapi.json"} == there

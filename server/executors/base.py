@@ -61,6 +61,8 @@ class Opened:
     notices: tuple[str, ...]
     device: str
     """What Cycles renders on, as Blender names it: "CPU", "NVIDIA L4 (OPTIX)"; empty: the engine does not say."""
+    fps: float
+    """Of the scene, frames a second."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -340,7 +340,7 @@ class _Slot:
         worker.watch.opened()
         worker.warm.add(line["engine"])
         self._spares.use(Kind(worker.blender, worker.gpu), line["engine"])
-        self._tell(Opened(line["engine"], line["movie"], tuple(line["notices"]), line["device"]))
+        self._tell(Opened(line["engine"], line["movie"], tuple(line["notices"]), line["device"], float(line["fps"])))
         if self._assignment is not None:  # The listener may have stopped the slot.
             self._send_task()
 

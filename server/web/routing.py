@@ -18,6 +18,7 @@ from addon.protocol.messages import Refusal
 
 from ..disk import is_full
 from ..errors import RequestRefused, ServerError
+from ..video import NoFfmpeg
 from .access import Visitor
 from .spool import WrongOffset
 
@@ -125,4 +126,7 @@ def _sorry(error: Exception) -> JSONResponse:
         if is_full(error):
             return JSONResponse({"error": "The node's disk is full: make room there, and try again."}, 507)
         return JSONResponse({"error": f"The node cannot do this: {error.strerror}."}, 500)
-    return JSONResponse({"error": str(error)}, 409 if isinstance(error, Conflict) else 422)
+    return JSONResponse({"error": str(error)}, next((code for kind, code in _CODES if isinstance(error, kind)), 422))
+
+
+_CODES: tuple[tuple[type[Exception], int], ...] = ((Conflict, 409), (NoFfmpeg, 501))

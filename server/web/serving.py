@@ -6,7 +6,7 @@ import contextlib
 import logging
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import uvicorn
@@ -31,6 +31,8 @@ from .result_api import ResultApi
 from .routing import Operation, routes
 from .spool import Spool
 from .upload_api import UploadApi
+from .video_api import VideoApi
+from .videos import Video, Videos
 
 log = logging.getLogger(__name__)
 
@@ -79,11 +81,15 @@ class Site:
             Asker(containment, desk.node.blenders, data / "workers" / "asking"),
             RecipeCache(data / "recipes.sqlite3"),
         )
+        self._videos = Videos(
+            containment, data / "workers" / "videos", desk.node.folders.videos, lambda video: _tell_of(desk, video)
+        )
         access = Access(token, Visitor(owner, "the node's owner", manages=True), port)
         operations = (
             *JobApi(desk).operations,
             *ResultApi(desk).operations,
             *self._uploads.operations,
+            *VideoApi(desk, self._videos).operations,
             *OwnerApi(desk).operations,
         )
         self._server = _Quiet(
@@ -109,6 +115,7 @@ class Site:
     async def close(self) -> None:
         """End all answers."""
         self._uploads.close()
+        await self._videos.close()
         self._desk.news.close()
         self._server.should_exit = True
         if self._serving is not None:
@@ -142,6 +149,11 @@ def _app(operations: tuple[Operation, ...]) -> Starlette:
             Mount("/static", StaticFiles(directory=STATIC)),
         ]
     )
+
+
+def _tell_of(desk: Desk, video: Video) -> None:
+    if video.job in desk.node.books:
+        desk.news.tell("video", asdict(video), desk.node.books.job(video.job).owner)
 
 
 def _listen(options: PageOptions, node_port: int) -> socket.socket:

@@ -49,6 +49,8 @@ class JobView(JobStatus):
     preview: int | None
     """Frame of its newest small picture."""
     preview_version: int
+    fps: float | None
+    """Of its scene, frames a second; null: it was not opened yet."""
     mine: bool
 
 
@@ -201,5 +203,6 @@ def job_view(job: Job, now: float, preview_version: int, visitor: Visitor) -> Jo
         seconds=round(job.seconds, 3),
         preview=job.preview[0] if job.preview is not None else None,
         preview_version=preview_version,
+        fps=job.fps,
         mine=job.owner == visitor.owner,
     )

@@ -2,6 +2,7 @@
 """What the node's owner decides about those who come in; the same for the protocol and for the page."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from addon.protocol.messages import ClientList, ClientStatus, Refusal
@@ -22,6 +23,8 @@ class LettingIn:
     clients: Clients
     pairings: Pairings
     endpoint: Endpoint
+    on_change: Callable[[], None] = lambda: None
+    """Called when what `listed` returns is another."""
 
     def listed(self) -> ClientList:
         """Return who is let in, and who asks to be."""
@@ -45,6 +48,7 @@ class LettingIn:
         self.clients.revoke(known.key)
         self.endpoint.cut_off(known.key)
         log.info("%s is not let in any more", known.name)
+        self.on_change()
 
     def change(self, client: str, name: str, *, manages: bool, quota: str, scripts: bool) -> None:
         """Raises RequestRefused."""
@@ -54,3 +58,4 @@ class LettingIn:
         except ValueError as error:
             raise RequestRefused(Refusal.BAD_QUOTA, str(error)) from None
         self.clients.change(replace(known, name=name, manages=manages, quota=quota, scripts=scripts))
+        self.on_change()

@@ -48,8 +48,12 @@ class _Waiting:
 class Pairings:
     """Conversations with those who want to be let in. `on_request` hears of each whose digits can be compared."""
 
+    on_change: Callable[[], None]
+    """Called when `requests` is another."""
+
     def __init__(self, key: str, clients: Clients, on_request: Callable[[PairingRequest], None]) -> None:
         """`key`: the node's own, public."""
+        self.on_change = lambda: None
         self._key = key
         self._clients = clients
         self._on_request = on_request
@@ -118,9 +122,11 @@ class Pairings:
         waiting = self._waiting[code] = _Waiting(request, host, code, asyncio.get_running_loop().create_future())
         try:
             self._on_request(PairingRequest(code, request.name, host))
+            self.on_change()
             return await self._decision(reader, waiting)
         finally:
             del self._waiting[code]
+            self.on_change()
 
     def _is_busy(self, host: str) -> bool:
         now = asyncio.get_running_loop().time()

@@ -152,6 +152,7 @@ def _make_site(options: Options, port: int, handlers: Handlers, audience: Everyb
     desk = Desk(handlers.node, handlers.letting_in, handlers.sandboxed, options.upload_limit, handlers.stored)
     site = Site(options.page, port, desk, options.containment, options.data, owner)
     audience.add(desk.news)
+    handlers.letting_in.on_change = handlers.letting_in.pairings.on_change = desk.clients_changed
     return site
 
 

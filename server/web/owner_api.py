@@ -80,7 +80,7 @@ class OwnerApi:
     async def _decide(self, request: Request) -> Response:
         wanted = await body_of(request, Decision)
         self._desk.letting_in.pairings.decide(request.path_params["code"], wanted.allow)
-        return self._changed()
+        return answer(self._desk.clients())
 
     async def _change(self, request: Request) -> Response:
         wanted, client = await body_of(request, Change), request.path_params["client"]
@@ -93,14 +93,10 @@ class OwnerApi:
             scripts=known.scripts if wanted.scripts is None else wanted.scripts,
         )
         self._desk.node.slots_changed()
-        return self._changed()
+        return answer(self._desk.clients())
 
     async def _revoke(self, request: Request) -> Response:
         self._desk.letting_in.revoke(request.path_params["client"])
-        return self._changed()
-
-    def _changed(self) -> Response:
-        self._desk.clients_changed()
         return answer(self._desk.clients())
 
 

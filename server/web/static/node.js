@@ -44,7 +44,7 @@ export class NodePage {
   }
 
   async _revoke(each) {
-    if (await confirmed(`Let ${each.name} in no more? Its connections end at once.`, "Let in no more")) this._do("DELETE", `/api/clients/${each.id ?? each.client}`);
+    if (await confirmed(`Let ${each.name} in no more? Its connections end at once.`, "Let in no more")) this._do("DELETE", `/api/clients/${each.client}`);
   }
 
   async _do(method, path, body) {

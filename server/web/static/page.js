@@ -401,7 +401,10 @@ async function send(files) {
   sending.hidden = false;
   try {
     const found = await upload.run();
-    openForm(found, (job) => { location.hash = `#/jobs/${job.job}`; });
+    openForm(found, (job) => {
+      take(state, "job", job); // The news of it may come later.
+      location.hash = `#/jobs/${job.job}`;
+    });
   } catch (error) {
     if (error.name !== "AbortError") complain(error.message);
   }

@@ -15,7 +15,7 @@ import rich.console
 import rich.table
 
 from . import main as main_job
-from . import readme, render, transfer, trust
+from . import readme, render, transfer, trust, web
 from .measures import Measure, report
 
 BENCHES: dict[str, Callable[[argparse.Namespace], Iterable[Measure]]] = {
@@ -23,10 +23,11 @@ BENCHES: dict[str, Callable[[argparse.Namespace], Iterable[Measure]]] = {
     "render": lambda options: render.run(options.rounds, options.only),
     "transfer": lambda options: transfer.run(options.rounds, options.only, quick=options.quick, huge=options.huge),
     "trust": lambda options: trust.run(_wishes(options), options.only),
+    "web": lambda options: web.run(options.rounds, options.only),
 }
 """Each takes the command line's options and yields its measures as they are done."""
 
-SUMMARIES = {"main": main_job, "render": render, "transfer": transfer, "trust": trust}
+SUMMARIES = {"main": main_job, "render": render, "transfer": transfer, "trust": trust, "web": web}
 
 VERDICTS = {True: "yes", False: "NO", None: ""}
 
@@ -67,7 +68,8 @@ def _parse() -> argparse.Namespace:
     )
     only = (
         "only these parts (transfer: links, sessions, throughput, window, memory; render: first, animations, takeover, "
-        "draft, server, eta, eta-rendered, stills, window; trust: chaos, fuzz, load) or Blenders (4.3)"
+        "draft, server, eta, eta-rendered, stills, window; trust: chaos, fuzz, load; web: load, events, pages, scroll, "
+        "upload) or Blenders (4.3)"
     )
     parser.add_argument("--only", nargs="+", default=[], metavar="WORD", help=only)
     parser.add_argument("--quick", action="store_true", help="transfer: everything small, to see whether it runs")

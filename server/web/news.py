@@ -19,6 +19,9 @@ from .views import job_view
 NEWS_S = 0.1
 """News are collected so long; the first after a quiet time go out at once."""
 
+PAGE_S = 0.001
+"""So much longer for each open page: to send something to one takes the node 0.1 ms."""
+
 ALIVE_S = 15.0
 """A comment is sent after so long without news, as the standard advises: proxies end connections that are silent."""
 
@@ -165,7 +168,8 @@ class News:
             if piece:
                 for page in pages:
                     page.tell(piece)
-        self._timer = asyncio.get_running_loop().call_later(NEWS_S, self._send) if changed else None
+        wait = NEWS_S + PAGE_S * len(self._pages)
+        self._timer = asyncio.get_running_loop().call_later(wait, self._send) if changed else None
 
     def _by_visitor(self) -> dict[Visitor, list[Page]]:
         found: defaultdict[Visitor, list[Page]] = defaultdict(list)

@@ -18,9 +18,10 @@ export function plot(frames) {
   const drawing = s("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", class: "plot", role: "img",
     "aria-label": `Seconds for each frame, from ${first} to ${last}; at most ${time(most)}` },
   s("polyline", { points: line.join(" "), fill: "none", stroke: "currentColor", "stroke-width": 2, "vector-effect": "non-scaling-stroke" }));
-  const rows = points.slice(0, 1000).map(([frame, seconds]) => h("tr", {}, h("td", {}, String(frame)), h("td", {}, seconds.toFixed(2))));
+  const rows = () => points.slice(0, 1000).map(([frame, seconds]) => h("tr", {}, h("td", {}, String(frame)), h("td", {}, seconds.toFixed(2))));
+  const body = h("tbody");
   return h("figure", {},
     h("figcaption", {}, `Seconds for each frame: ${time(most)} at most`), drawing,
-    h("details", {}, h("summary", {}, "As a table"),
-      h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Frame"), h("th", { scope: "col" }, "Seconds"))), h("tbody", {}, ...rows))));
+    h("details", { ontoggle: (event) => body.replaceChildren(...(event.target.open ? rows() : [])) }, h("summary", {}, "As a table"),
+      h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Frame"), h("th", { scope: "col" }, "Seconds"))), body)));
 }

@@ -19,6 +19,11 @@ PATIENCE_MS = 60_000
 expect.set_options(timeout=PATIENCE_MS)
 
 
+def chromium_arguments() -> list[str]:
+    """Chromium's own sandbox refuses to run for root."""
+    return ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
@@ -26,9 +31,8 @@ def browser() -> Iterator[Browser]:
         if os.environ.get("RELAY_REQUIRE_BLENDER") == "1":
             pytest.fail(reason)
         pytest.skip(reason)
-    root = hasattr(os, "geteuid") and os.geteuid() == 0  # Chromium's own sandbox refuses to run for root.
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"] if root else [])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=chromium_arguments())
         yield browser
         browser.close()
 

@@ -6,7 +6,7 @@ Every change goes through here: it is stored first, and then told to the `Audien
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from addon.protocol.frame_range import parse_frames
@@ -18,7 +18,8 @@ from .errors import RequestRefused
 from .forecast import Costs
 from .job_folders import JobFolders
 from .job_store import JobStore, NewOutput
-from .jobs import Job, Running, Task, TaskState
+from .jobs import PAUSED, Job, Running, Task, TaskState
+from .order import Turn, in_order
 from .reserve import RESERVE_BYTES
 
 log = logging.getLogger(__name__)
@@ -73,6 +74,10 @@ class Books:
         except KeyError:
             raise RequestRefused(Refusal.UNKNOWN_JOB, "The node does not know this job (any more).") from None
 
+    def in_order(self) -> list[Job]:
+        """Return the jobs that are not finished, in the order of work."""
+        return in_order(job for job in self._jobs.values() if not job.finished)
+
     def drop_old(self) -> None:
         """Strike out what has been finished for a month and is home."""
         for old in self.store.finished_before(time.time() - KEEP_FINISHED_S):
@@ -88,6 +93,7 @@ class Books:
         """
         if not self.store.has_room:
             raise disk.full(self._folders.job_folder(job.id).parent, RESERVE_BYTES)
+        job.place = max((other.place for other in self._jobs.values()), default=0.0) + 1
         job.frames[TaskState.PENDING] = len(frames)
         if parts:
             job.parts[TaskState.PENDING] = parts
@@ -110,6 +116,36 @@ class Books:
             self.move(job, JobState.QUEUED)
         if job.text != text:
             job.text = text
+            self.audience.job_changed(job)
+
+    def pause(self, job: Job, paused: bool) -> None:
+        """Nothing more of the job is begun, or it goes on. What is being rendered comes to its end."""
+        job.paused = paused
+        self.store.update(job)
+        if paused:
+            self._rest(job)
+        elif job.text == PAUSED:
+            job.text = ""
+        self.audience.job_changed(job)
+
+    def _rest(self, job: Job) -> None:
+        """A paused job of which nothing is being rendered any more says that it is."""
+        if not job.paused or job.running or job.finished:
+            return
+        if job.under_way:
+            self.move(job, JobState.QUEUED, PAUSED)
+        elif job.text != PAUSED:
+            job.text = PAUSED
+            self.audience.job_changed(job)
+
+    def turn(self, turns: Iterable[tuple[Job, Turn]]) -> None:
+        """Give jobs their turns."""
+        changed = []
+        for job, (priority, place) in turns:
+            job.priority, job.place = priority, place
+            changed.append(job)
+        self.store.set_turns(changed)
+        for job in changed:
             self.audience.job_changed(job)
 
     def retry(self, job: Job) -> None:
@@ -162,6 +198,7 @@ class Books:
         self.store.set_task(task, TaskState.PENDING)
         self.audience.task_changed(job, task, TaskState.PENDING)
         self.audience.job_changed(job)
+        self._rest(job)
 
     def fail(self, job: Job, task: Task, reason: str) -> None:
         """The task is given up."""
@@ -203,6 +240,7 @@ class Books:
         self.audience.job_changed(job)
         failed = job.frames[TaskState.FAILED]
         if job.finished or job.frames[TaskState.PENDING] or job.frames[TaskState.RENDERING]:
+            self._rest(job)
             return
         if failed:
             first = self.store.first_reason(job.id)

@@ -30,15 +30,19 @@ from addon.protocol.messages import (
     JobChanged,
     JobGone,
     JobSpec,
+    Move,
     NodeMessage,
     Offer,
+    Pause,
     Piece,
     Ping,
     Pong,
     Preview,
+    Prioritize,
     Ready,
     Refusal,
     Refused,
+    Resume,
     Retry,
     Revoke,
     Scope,
@@ -97,6 +101,10 @@ class Handlers:
             Withdraw: self._on_withdraw,
             Submit: self._on_submit,
             Cancel: self._on_cancel,
+            Pause: self._on_pause,
+            Resume: self._on_resume,
+            Prioritize: self._on_prioritize,
+            Move: self._on_move,
             Retry: self._on_retry,
             Forget: self._on_forget,
             Collect: self._on_collect,
@@ -220,6 +228,19 @@ class Handlers:
 
     def _on_cancel(self, session: Session, message: Cancel, _: Buffer) -> None:
         self.node.cancel(self._job(session, message.job))
+
+    def _on_pause(self, session: Session, message: Pause, _: Buffer) -> None:
+        self.node.pause(self._job(session, message.job))
+
+    def _on_resume(self, session: Session, message: Resume, _: Buffer) -> None:
+        self.node.resume(self._job(session, message.job))
+
+    def _on_prioritize(self, session: Session, message: Prioritize, _: Buffer) -> None:
+        self.node.prioritize(self._job(session, message.job), message.priority, self._manages(session))
+
+    def _on_move(self, session: Session, message: Move, _: Buffer) -> None:
+        before = None if message.before is None else self._job(session, message.before)
+        self.node.move(self._job(session, message.job), before, self._manages(session))
 
     def _on_retry(self, session: Session, message: Retry, _: Buffer) -> None:
         self.node.retry(self._job(session, message.job))

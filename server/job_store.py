@@ -18,7 +18,7 @@ from addon.protocol.frame_range import parse_frames
 from addon.protocol.messages import JobSpec, JobState, Output
 
 from .databases import as_os_error
-from .jobs import Job, Task, TaskState
+from .jobs import PAUSED, Job, Task, TaskState
 from .opening import open_jobs
 from .reserve import Reserve
 
@@ -36,6 +36,9 @@ MIGRATIONS = (
         notices TEXT NOT NULL,           -- JSON list
         blender TEXT,
         fps REAL,                        -- of the scene; NULL: not known yet
+        paused INTEGER NOT NULL DEFAULT 0,
+        priority INTEGER NOT NULL DEFAULT 0,
+        place REAL NOT NULL DEFAULT 0,   -- among jobs of one priority
         arrived INTEGER NOT NULL,        -- order of arrival
         finished REAL                    -- seconds since the epoch, NULL while unfinished
     );
@@ -126,9 +129,10 @@ class JobStore:
         of_parts = [(job.id, -1 - part, frames[0], TaskState.PENDING) for part in range(parts)]
         with self._transaction():
             self._db.execute(
-                "INSERT INTO jobs SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, COALESCE(MAX(arrived), 0) + 1, NULL FROM jobs",
+                "INSERT INTO jobs SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, COALESCE(MAX(arrived), 0) + 1, NULL"
+                " FROM jobs",
                 (job.id, job.owner, json.dumps(asdict(job.spec)), job.spec.manifest, job.state, job.text,
-                 json.dumps(job.notices), job.blender, job.fps),
+                 json.dumps(job.notices), job.blender, job.fps, job.paused, job.priority, job.place),
             )  # fmt: skip
             # One statement: 100,000 frames take 0.2 s, and twice as long one by one.
             self._db.execute(
@@ -141,23 +145,33 @@ class JobStore:
         """Store what may change about a job; `finished` is the time, in seconds since the epoch, when it ended."""
         with self._transaction():
             self._db.execute(
-                "UPDATE jobs SET state=?, text=?, notices=?, blender=?, fps=?, finished=? WHERE job=?",
-                (job.state, job.text, json.dumps(job.notices), job.blender, job.fps, finished, job.id),
+                "UPDATE jobs SET state=?, text=?, notices=?, blender=?, fps=?, paused=?, finished=? WHERE job=?",
+                (job.state, job.text, json.dumps(job.notices), job.blender, job.fps, job.paused, finished, job.id),
             )
 
     def load(self) -> list[Job]:
         """Return all jobs in order of arrival. What was rendering when the server ended is pending again."""
         with self._transaction():
             self._db.execute("UPDATE tasks SET state='pending' WHERE state='rendering'")
-        rows = self._db.execute("SELECT owner, spec, state, text, notices, blender, fps FROM jobs ORDER BY arrived")
+        rows = self._db.execute(
+            "SELECT owner, spec, state, text, notices, blender, fps, paused, priority, place FROM jobs ORDER BY arrived"
+        )
         jobs = [self._job(*row) for row in rows.fetchall()]
         for job in jobs:
             if not job.finished:
-                job.text = ""  # It may have waited for room on the disk; whether it has to is found out anew.
+                # It may have waited for room on the disk; whether it has to is found out anew.
+                job.text = PAUSED if job.paused else ""
             if job.under_way:  # A crash among these leaves the others for the next start.
-                job.move(JobState.QUEUED)
+                job.move(JobState.QUEUED, job.text)
                 self.update(job)
         return jobs
+
+    def set_turns(self, jobs: Iterable[Job]) -> None:
+        """Store the priorities and places of jobs."""
+        with self._transaction():
+            self._db.executemany(
+                "UPDATE jobs SET priority=?, place=? WHERE job=?", [(job.priority, job.place, job.id) for job in jobs]
+            )
 
     def forget(self, job: str) -> None:
         """Remove a job with its tasks and outputs."""
@@ -345,12 +359,14 @@ class JobStore:
 
     # Inside
 
-    def _job(
-        self, owner: str, spec: str, state: str, text: str, notices: str, blender: str | None, fps: float | None
-    ) -> Job:
+    def _job(  # noqa: PLR0913, PLR0917 - each is a column
+        self, owner: str, spec: str, state: str, text: str, notices: str, blender: str | None, fps: float | None,
+        paused: int, priority: int, place: float,
+    ) -> Job:  # fmt: skip
         job = Job(
             spec=build(JobSpec, json.loads(spec)), owner=owner, total=0, state=JobState(state), text=text,
-            notices=tuple(json.loads(notices)), blender=blender, fps=fps,
+            notices=tuple(json.loads(notices)), blender=blender, fps=fps, paused=bool(paused), priority=priority,
+            place=place,
         )  # fmt: skip
         job.total = len(parse_frames(job.spec.frames))
         self.refresh(job)

@@ -16,6 +16,9 @@ MAX_ATTEMPTS = 3
 """Blenders that one frame may take down before it counts as failed; Flamenco, too, gives a task three."""
 
 
+PAUSED = "Paused."
+"""What a job that is says."""
+
 CPU = "CPU"
 """The name of the processor where a device is told."""
 
@@ -142,6 +145,11 @@ class Job:
     """Frames asked for; the movie does not count."""
     state: JobState = JobState.QUEUED
     text: str = ""
+    paused: bool = False
+    """Whether no more of it is begun until the artist says so."""
+    priority: int = 0
+    place: float = 0.0
+    """Its turn: see order.py."""
     notices: tuple[str, ...] = ()
     blender: str | None = None
     device: str = ""

@@ -42,6 +42,7 @@ from .executors.base import (
 from .job_folders import JobFolders
 from .job_store import NewOutput
 from .jobs import CPU, MAX_ATTEMPTS, Job, Task, TaskState
+from .order import HIGHEST, LOWEST, moved, swapped
 from .pictures import IncompletePicture
 from .quotas import Quota
 from .room import Pause, Room
@@ -193,6 +194,43 @@ class Node:
             self._stop(job, JobState.CANCELLED, "Cancelled.")
             self._schedule()
 
+    def pause(self, job: Job) -> None:
+        """Begin nothing more of a job; what is being rendered comes to its end. A finished one stays as it is."""
+        if not job.finished:
+            self.books.pause(job, True)
+
+    def resume(self, job: Job) -> None:
+        """Go on with a paused job."""
+        if job.paused:
+            self.books.pause(job, False)
+            self._schedule()
+
+    def prioritize(self, job: Job, priority: int, raises: bool) -> None:
+        """Give a job another priority; `raises`: whether it may come before others' by that. Raises RequestRefused."""
+        if not LOWEST <= priority <= HIGHEST:
+            raise RequestRefused(Refusal.NOT_ALLOWED, f"Priorities go from {LOWEST} to {HIGHEST}.")
+        if priority > max(0, job.priority) and not raises:
+            raise RequestRefused(
+                Refusal.NOT_ALLOWED,
+                "Only the node's owner can put a job before others': 0 is the highest you can give.",
+            )
+        self.books.turn([(job, (priority, job.place))])
+        self._schedule()
+
+    def move(self, job: Job, before: Job | None, anywhere: bool) -> None:
+        """Have a job rendered right before another one, or last (None); of those that are finished nothing changes.
+
+        `anywhere`: among everybody's jobs; else the owner's jobs change places with each other.
+        """
+        waiting = self.books.in_order()
+        if job not in waiting or before is job or (before is not None and before not in waiting):
+            return
+        if anywhere:
+            self.books.turn(moved(job, before, waiting))
+        elif before is None or before.owner == job.owner:
+            self.books.turn(swapped(job, before, [each for each in waiting if each.owner == job.owner]))
+        self._schedule()
+
     def retry(self, job: Job) -> None:
         """Render what failed again. Raises RequestRefused."""
         if job.state == JobState.FAILED:
@@ -228,8 +266,8 @@ class Node:
         running = [assignment.task.job for assignment in self._assigned.values()]
         on_cpu = sum(self._is_for_cpu(self.books.job(job)) for job in running if job in self.books)
         busy = Counter(assignment.owner for assignment in self._assigned.values())
-        for job in self.books:
-            if job.finished or not (job.frames[TaskState.PENDING] or job.movie == TaskState.PENDING):
+        for job in self.books.in_order():
+            if job.paused or not (job.frames[TaskState.PENDING] or job.movie == TaskState.PENDING):
                 continue
             slots = self.admission.slots(job.owner)
             for_cpu = self._is_for_cpu(job)

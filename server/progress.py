@@ -40,6 +40,9 @@ def status_of(job: Job, now: float) -> JobStatus:
         blender=job.blender,
         device=job.device,
         created=job.spec.created,
+        paused=job.paused,
+        priority=job.priority,
+        place=job.place,
     )
 
 

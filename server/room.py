@@ -102,7 +102,7 @@ class Pause:
     def tell(self) -> None:
         """Every job that could go on says why it does not. One that renders yet may come to its end."""
         for job in self._books:
-            if not job.finished and not job.running:
+            if not (job.finished or job.running or job.paused):
                 self._books.hold(job, WAITS)
 
     async def _watch(self) -> None:

@@ -102,6 +102,7 @@ def _makes_sense(table: str, row: _Row) -> bool:
                 spec = build(JobSpec, json.loads(row["spec"]))
                 json.loads(row["notices"])
                 usable = row["state"] in set(JobState) and isinstance(row["fps"], float | None)
+                usable = usable and all(isinstance(row[name], int | float) for name in ("paused", "priority", "place"))
                 return spec.job == row["job"] and bool(parse_frames(spec.frames)) and usable
             case "tasks":
                 return isinstance(row["position"], int) and row["state"] in set(TaskState)

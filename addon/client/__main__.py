@@ -51,6 +51,13 @@ async def _obey_all(client: Client, commands: "asyncio.Queue[str | None]") -> No
 
 def _obey(client: Client, command: dict[str, Any]) -> None:
     arguments = dict(command)
+    about_a_job = {
+        "cancel": client.cancel,
+        "pause": lambda job: client.pause(job, True),
+        "resume": lambda job: client.pause(job, False),
+        "retry": client.retry,
+        "go_on": client.go_on,
+    }
     match arguments.pop("command"):
         case "configure":
             client.configure(arguments["address"])
@@ -60,14 +67,10 @@ def _obey(client: Client, command: dict[str, Any]) -> None:
             client.compared(arguments["same"] is True)
         case "render":
             client.render(build(Order, arguments))
-        case "cancel":
-            client.cancel(arguments["job"])
-        case "retry":
-            client.retry(arguments["job"])
-        case "go_on":
-            client.go_on(arguments["job"])
         case "clear_finished":
             client.clear_finished()
+        case name if name in about_a_job:
+            about_a_job[name](arguments["job"])
         case other:
             raise ValueError(f"no such command: {other}")
 

@@ -30,11 +30,13 @@ from ..protocol.messages import (
     JobStatus,
     NodeMessage,
     Output,
+    Pause,
     Piece,
     Preview,
     Ready,
     Refusal,
     Refused,
+    Resume,
     Retry,
     Scope,
 )
@@ -185,6 +187,16 @@ class Client:
             self._connection.send(Cancel(job))
         else:
             self._end(known, "cancelled", f"Cancelled; the node at {known.entry.address} hears of it when it is there.")
+
+    def pause(self, job: str, paused: bool) -> None:
+        """Have nothing more of a job begun, or go on with it."""
+        known = self._jobs.get(job)
+        if known is None or known.entry.end:
+            return
+        if self._is_at_hand(known):
+            self._connection.send(Pause(job) if paused else Resume(job))
+        elif known.entry.accepted:
+            self._problem(job, f"The node at {known.entry.address}, which has this job, is not connected.")
 
     def retry(self, job: str) -> None:
         """Render what failed again."""

@@ -61,6 +61,7 @@ def _numbers(entry: Entry, status: JobStatus | None) -> Line:
             "eta_s": None, "frame": None, "sample": None, "samples": None, "tile": None, "tiles": None, "notices": [],
             "blender": None,
             "device": "",
+            "paused": False,
         }  # fmt: skip
     return {
         "total": status.total,
@@ -77,6 +78,7 @@ def _numbers(entry: Entry, status: JobStatus | None) -> Line:
         "notices": list(status.notices),
         "blender": status.blender,
         "device": status.device,
+        "paused": status.paused,
     }
 
 

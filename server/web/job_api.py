@@ -2,14 +2,30 @@
 """The jobs: how far they are, and what can be done with them."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from ..jobs import Job
 from .desk import Desk
-from .routing import Conflict, Handler, Operation, answer, visitor_of
+from .routing import Conflict, Handler, Operation, answer, body_of, visitor_of
 from .views import JobList, JobView, NodeView
+
+
+@dataclass(frozen=True, slots=True)
+class Priority:
+    """Which jobs come first; 0 is what a job has by itself."""
+
+    priority: int
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Where a job belongs in the order of work."""
+
+    before: str | None = None
+    """The job that comes next; None: the job is the last."""
 
 
 class JobApi:
@@ -25,6 +41,10 @@ class JobApi:
             Operation("GET", "/api/jobs/{job}", self._show, "One job", JobView),
             Operation("POST", "/api/jobs/{job}/cancel", self._does(node.cancel), "Stop a job now", JobView),
             Operation("POST", "/api/jobs/{job}/retry", self._does(node.retry), "Render what failed again", JobView),
+            Operation("POST", "/api/jobs/{job}/pause", self._does(node.pause), "Begin no more of its frames", JobView),
+            Operation("POST", "/api/jobs/{job}/resume", self._does(node.resume), "Go on with a paused job", JobView),
+            Operation("PATCH", "/api/jobs/{job}", self._prioritize, "Change a job's priority", JobView, Priority),
+            Operation("POST", "/api/jobs/{job}/move", self._move, "Change the order of work", JobView, Moved),
             Operation("DELETE", "/api/jobs/{job}", self._forget, "Forget a finished job and its frames", status=204),
         )
 
@@ -54,6 +74,17 @@ class JobApi:
             return self._told(request, job)
 
         return act
+
+    async def _prioritize(self, request: Request) -> Response:
+        job, wanted = self._job(request), await body_of(request, Priority)
+        self._desk.node.prioritize(job, wanted.priority, visitor_of(request).manages)
+        return self._told(request, job)
+
+    async def _move(self, request: Request) -> Response:
+        job, wanted = self._job(request), await body_of(request, Moved)
+        before = self._desk.job(visitor_of(request), wanted.before) if wanted.before is not None else None
+        self._desk.node.move(job, before, visitor_of(request).manages)
+        return self._told(request, job)
 
     async def _forget(self, request: Request) -> Response:
         job = self._job(request)

@@ -63,6 +63,7 @@ class NewJob:
     current: int | None = None
     draft: bool = True
     split: bool = True
+    priority: int = 0
     job: str | None = None
     """Its identifier, made up by whoever asks: what is said twice is one job."""
 
@@ -216,6 +217,8 @@ class UploadApi:
         with self._desk.arriving(manifest.digest):
             await self._store(manifest, paths, visitor.owner)
             job = await self._node.submit(visitor.owner, spec)
+        if wanted.priority:
+            self._node.prioritize(job, wanted.priority, visitor.manages)
         self._spool.touch(upload)
         return answer(self._desk.view(job, visitor), 201)
 

@@ -153,7 +153,7 @@ class ScriptedNode:
         """Take the job, and hear that its frames are wanted."""
         status = JobStatus(
             job, "2" * 32, "shot", JobState.QUEUED, "1", 1, 0, 0, 0, 0.0, None, None, None, None, None, None, "", (),
-            "5.2.2", "CPU", 0.0,
+            "5.2.2", "CPU", 0.0, False, 0, 1.0,
         )  # fmt: skip
         self.say(JobChanged(status))
         self.hear(Collect)

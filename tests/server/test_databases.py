@@ -186,7 +186,7 @@ def test_a_list_that_the_disk_does_not_give_is_not_taken_for_a_damaged_one(tmp_p
 
 NEWER = (
     *MIGRATIONS,
-    "ALTER TABLE jobs ADD COLUMN priority INTEGER NOT NULL DEFAULT 5;",
+    "ALTER TABLE jobs ADD COLUMN rank INTEGER NOT NULL DEFAULT 5;",
     "CREATE TABLE notes (job TEXT, note TEXT); INSERT INTO notes SELECT job, 'from before' FROM jobs;",
 )
 
@@ -206,7 +206,7 @@ def test_an_older_version_s_jobs_are_there_after_a_migration_and_a_copy_of_them_
     # THEN all is there, in the new form
     assert [job.state for job in store.load()] == [JobState.QUEUED] * JOBS
     store.close()
-    assert rows(path, "SELECT DISTINCT priority FROM jobs") == [(5,)]
+    assert rows(path, "SELECT DISTINCT rank FROM jobs") == [(5,)]
     assert rows(path, "SELECT COUNT(*) FROM notes WHERE note='from before'") == [(JOBS,)]
     # AND the copy is what this version has written, and can go on with
     copy = tmp_path / f"{DATABASE}.before-3"

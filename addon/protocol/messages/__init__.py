@@ -8,7 +8,23 @@ from ..frame_order import FrameOrder
 from .checks import as_line, as_text
 from .clients import AskClients, ChangeClient, ClientList, ClientStatus, Decide, PairingRequest, Revoke
 from .connection import Hello, Ping, Pong, Ready, Refusal, Refused, Scope, Welcome
-from .jobs import FINISHED, Cancel, Collect, Forget, JobChanged, JobGone, JobSpec, JobState, JobStatus, Retry, Submit
+from .jobs import (
+    FINISHED,
+    Cancel,
+    Collect,
+    Forget,
+    JobChanged,
+    JobGone,
+    JobSpec,
+    JobState,
+    JobStatus,
+    Move,
+    Pause,
+    Prioritize,
+    Resume,
+    Retry,
+    Submit,
+)
 from .outputs import Announce, Delivered, Grant, Output, Piece, Preview, Want
 from .store import AskStore, StoreStatus
 from .uploads import ChunkHead, Chunks, Codec, Need, Offer, Stored, Withdraw
@@ -41,18 +57,22 @@ __all__ = [
     "JobState",
     "JobStatus",
     "Message",
+    "Move",
     "Need",
     "NodeMessage",
     "Offer",
     "Output",
     "PairingRequest",
+    "Pause",
     "Piece",
     "Ping",
     "Pong",
     "Preview",
+    "Prioritize",
     "Ready",
     "Refusal",
     "Refused",
+    "Resume",
     "Retry",
     "Revoke",
     "Scope",
@@ -79,6 +99,10 @@ ClientMessage = (
     | Grant
     | Submit
     | Cancel
+    | Pause
+    | Resume
+    | Prioritize
+    | Move
     | Retry
     | Forget
     | Collect

@@ -73,6 +73,37 @@ class Cancel:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """Begin no more of this job; what is being rendered comes to its end."""
+
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Go on with this paused job."""
+
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prioritize:
+    """Give this job another priority, from -10 to 10; only the node's owner gives more than 0."""
+
+    job: str
+    priority: int
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Have this job rendered right before another one."""
+
+    job: str
+    before: str | None
+    """None: last."""
+
+
+@dataclass(frozen=True, slots=True)
 class Retry:
     """Render the failed frames of this job again."""
 
@@ -125,6 +156,12 @@ class JobStatus:
     device: str
     """What Cycles renders on, "CPU" or a GPU's name and backend; empty: not known, or another engine."""
     created: float
+    paused: bool
+    """Whether no more of it is begun until the artist says so."""
+    priority: int
+    """Higher ones come first; 0 by itself."""
+    place: float
+    """Among unfinished jobs of one priority the lower come first."""
 
 
 @dataclass(frozen=True, slots=True)

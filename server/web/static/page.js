@@ -217,11 +217,10 @@ class JobHead {
     if (key === this._buttons) return;
     this._buttons = key;
     const does = (action) => () => act("POST", `/api/jobs/${job.job}/${action}`);
-    const can = "paused" in job;
     this.actions.replaceChildren(...[
-      !over && can && (job.paused ? iconButton("resume", `Go on with ${job.title}`, does("resume")) : iconButton("pause", `Pause ${job.title}`, does("pause"))),
-      !over && can && iconButton("up", `Move ${job.title} up`, () => move(job, -1)),
-      !over && can && iconButton("down", `Move ${job.title} down`, () => move(job, 1)),
+      !over && (job.paused ? iconButton("resume", `Go on with ${job.title}`, does("resume")) : iconButton("pause", `Pause ${job.title}`, does("pause"))),
+      !over && iconButton("up", `Move ${job.title} up`, () => move(job, -1)),
+      !over && iconButton("down", `Move ${job.title} down`, () => move(job, 1)),
       !over && iconButton("cancel", `Cancel ${job.title}`, does("cancel")),
       job.state === "failed" && iconButton("retry", `Try ${job.title} again`, does("retry")),
       over && iconButton("delete", `Delete ${job.title}`, async () => {
@@ -282,13 +281,13 @@ class JobPage {
     this._videos = h("div", { class: "row" });
     this._facts = h("p", { class: "quiet" });
     const known = state.jobs.get(job);
-    this._priority = h("input", { id: "priority", type: "number", min: -10, max: 10, step: 1, value: known.priority ?? 0, onchange: () => act("PATCH", `/api/jobs/${job}`, { priority: Number(this._priority.value) }) });
+    this._priority = h("input", { id: "priority", type: "number", min: -10, max: 10, step: 1, value: known.priority, onchange: () => act("PATCH", `/api/jobs/${job}`, { priority: Number(this._priority.value) }) });
     this.element = h("div", { class: "one" },
       h("p", {}, h("a", { href: "#/" }, "All jobs")),
       h("div", { class: "row" }, h("h1", { class: "grow" }, known.title), this._head.state, this._head.actions),
       h("div", { class: "look" }, this._head.image),
       this._head.bar, this._head.line, this._head.strip.element, this._head.text, this._facts,
-      "priority" in known && h("div", { class: "row" }, h("label", { for: "priority" }, "Priority"), this._priority),
+      h("div", { class: "row" }, h("label", { for: "priority" }, "Priority"), this._priority),
       h("h2", {}, "Pictures"),
       h("div", { class: "row" }, h("a", { class: "button", href: `/api/jobs/${job}/zip`, download: "" }, "Save all as a zip"), this._videos),
       this._gallery.element,

@@ -63,7 +63,7 @@ export function listed(state) {
   const over = (job) => ["done", "failed", "cancelled", "superseded"].includes(job.state);
   const jobs = [...state.jobs.values()];
   const waiting = jobs.filter((job) => !over(job));
-  if (waiting.every((job) => typeof job.place === "number")) waiting.sort((one, other) => one.place - other.place);
+  waiting.sort((one, other) => other.priority - one.priority || one.place - other.place);
   return [...waiting, ...jobs.filter(over).reverse()];
 }
 

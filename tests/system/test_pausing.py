@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Jobs that wait because somebody says so, and whose turn it is."""
+
+from pathlib import Path
+
+from server.blenders import Blender
+from tests.system.harness import NodeProcess, Scene, StartClient, StartNode
+from tests.system.page import Browserless, Follower
+
+LONG = {"SAMPLES": "256", "SIZE": "320x200", "EVERY_SAMPLE": "1"}
+"""Frames of which each takes a second or so."""
+
+
+def test_a_paused_job_ends_its_frame_and_waits_even_over_a_kill(
+    any_blender: Blender, start_node: StartNode, scene: Scene
+) -> None:
+    # GIVEN a job under way
+    node = start_node(any_blender)
+    page = Browserless(node)
+    follower = Follower(page)
+    job = page.submit(page.upload({"shot.blend": scene(**LONG)}), frames="1-6")["job"]
+    follower.until("job", job=job, state="rendering")
+    # WHEN it is paused
+    assert page.post(f"/api/jobs/{job}/pause")["paused"] is True
+    # THEN the frame that is being rendered comes to its end, and no other is begun
+    rested = follower.until("job", job=job, state="queued", text="Paused.")
+    assert rested["done"] == 1
+    assert "r" not in page.get(f"/api/jobs/{job}/frames")["states"]
+    # AND so it stays when the node is killed and comes back
+    node.kill()
+    node.said = ""
+    node.start()
+    page = Browserless(node)
+    follower = Follower(page)
+    kept = page.get(f"/api/jobs/{job}")
+    assert (kept["paused"], kept["text"], kept["state"]) == (True, "Paused.", "queued")
+    # AND another job is rendered meanwhile
+    other = page.submit(page.upload({"shot.blend": scene()}), frames="1")["job"]
+    follower.until("job", job=other, state="done")
+    assert page.get(f"/api/jobs/{job}")["done"] == 1
+    # WHEN it may go on
+    assert page.post(f"/api/jobs/{job}/resume")["paused"] is False
+    # THEN it does, to its end
+    assert follower.until("job", job=job, state="done")["done"] == 6
+
+
+def test_the_order_of_work_can_be_changed(node: NodeProcess, scene: Scene) -> None:
+    # GIVEN a long job, and three that wait
+    page = Browserless(node)
+    follower = Follower(page)
+    upload = page.upload({"shot.blend": scene(**LONG)})
+    first = page.submit(upload, frames="1-100")["job"]
+    follower.until("job", job=first, state="rendering")
+    one, two, three = (page.submit(upload, frames="1")["job"] for _ in range(3))
+    # WHEN the last is put before the first of them, and the second gets a higher priority
+    page.post(f"/api/jobs/{three}/move", {"before": one})
+    assert page.ask("PATCH", f"/api/jobs/{two}", {"priority": 5}).json["priority"] == 5
+    jobs = {each["job"]: (-each["priority"], each["place"]) for each in page.get("/api/jobs")["jobs"]}
+    assert sorted(jobs, key=lambda job: jobs[job]) == [two, first, three, one]
+    # THEN they are rendered in that order, when the one under way makes room
+    page.post(f"/api/jobs/{first}/cancel")
+    follower.until("job", job=one, state="done")
+    ended = [data["job"] for name, data in follower.seen if name == "job" and data["state"] == "done"]
+    assert list(dict.fromkeys(ended)) == [two, three, one]
+    # AND nonsense gets a sentence
+    for number in (11, -11):
+        assert page.ask("PATCH", f"/api/jobs/{one}", {"priority": number}).status == 403
+
+
+def test_an_artist_orders_the_own_jobs_and_no_others(
+    owned: NodeProcess, start_client: StartClient, scene: Scene, tmp_path: Path
+) -> None:
+    # GIVEN an artist on somebody else's node
+    client = start_client(owned.address)
+    client.until_connected()
+    long = client.render(scene(SAMPLES="4096", SIZE="640x480"), tmp_path / "a", "1")
+    client.until_state(long, "rendering")
+    waiting = client.render(scene(), tmp_path / "b", "1")
+    client.until_state(waiting, "queued")
+    # WHEN the own job is paused, as the panel does
+    client.send(command="pause", job=waiting)
+    paused = client.until(lambda line: line["event"] == "job" and line["job"] == waiting and line["paused"])
+    assert paused["text"] == "Paused."
+    client.send(command="resume", job=waiting)
+    client.until(lambda line: line["event"] == "job" and line["job"] == waiting and not line["paused"])
+    client.send(command="cancel", job=long)
+    client.until_state(waiting, "done")

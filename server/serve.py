@@ -5,7 +5,8 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
-from collections.abc import Callable
+import platform
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +14,14 @@ import zmq
 
 from addon.keyring import KeyPair, Keyring, key_pair
 from addon.protocol.address import Address
+from addon.protocol.discovery import Advertisement, fingerprint
 from addon.protocol.messages import PairingRequest
 from addon.protocol.pairing import PORT_OFFSET
-from addon.protocol.version import VERSION
+from addon.protocol.version import PROTOCOL, VERSION
 
+from .announcer import Announcer
 from .blenders import Blender
-from .books import Books
+from .books import Audience, Books
 from .clients import Clients
 from .ending import Ending, take_children_along
 from .endpoint import Endpoint
@@ -28,8 +31,10 @@ from .executors.local import LocalExecutor
 from .executors.watch import Limits
 from .executors.workplace import Workshop
 from .handlers import Handlers
+from .hooks import Hook, Hooks
 from .job_folders import JobFolders
 from .job_store import DATABASE, JobStore
+from .jobs import Job
 from .logs import log_to_file
 from .node import Node
 from .pairing import Pairings
@@ -72,6 +77,33 @@ class Options:
     scripts: bool
     """Whether the Python in this account's own files runs."""
     log_file: Path
+    announce: bool
+    """Whether the local network is told of the node, if it can be reached from there."""
+    hooks: Sequence[Hook]
+    """What is told of each job's end."""
+
+
+class _Everybody:
+    """Several audiences (see books.py) as one."""
+
+    def __init__(self, *audiences: Audience) -> None:
+        self._audiences = audiences
+
+    def job_changed(self, job: Job) -> None:
+        for each in self._audiences:
+            each.job_changed(job)
+
+    def job_gone(self, job: Job) -> None:
+        for each in self._audiences:
+            each.job_gone(job)
+
+    def preview_made(self, job: Job) -> None:
+        for each in self._audiences:
+            each.preview_made(job)
+
+    def outputs_ready(self, job: Job) -> None:
+        for each in self._audiences:
+            each.outputs_ready(job)
 
 
 def is_loopback(host: str) -> bool:
@@ -95,7 +127,9 @@ async def serve(
     handlers = Handlers()
     endpoint = Endpoint(handlers, keys, clients)
     port = _bind(endpoint, options.listen)
-    node = _make_node(options, handlers, clients)
+    hooks = Hooks(options.hooks, platform.node(), clients.name_of)
+    node = _make_node(options, _Everybody(handlers, hooks), clients)
+    hooks.know(node.books)
     handlers.node, handlers.endpoint, handlers.clients = node, endpoint, clients
     handlers.sandboxed = options.containment.is_complete
     handlers.uploads = Uploads(node.store, options.data, handlers.admit, handlers.make_room)
@@ -108,11 +142,16 @@ async def serve(
     forget = keyring.announce(port, keys.public)
     names = ", ".join(blender.name for blender in reversed(options.blenders))
     log.info("Relay Render %s listens on port %d; Blender %s; data in %s", VERSION, port, names, options.data)
+    own = Advertisement(platform.node(), VERSION, PROTOCOL, fingerprint(keys.public))
+    announcer = Announcer(options.listen.host, port, own)
+    if options.announce and not is_loopback(options.listen.host):
+        announcer.start()
     on_ready(port)
     try:
         await _run(endpoint, node, ending)
     finally:
         forget()
+        await asyncio.gather(announcer.close(), hooks.close())
         await pairings.close()
         await handlers.close()
         await node.close()
@@ -130,12 +169,12 @@ def _open_keys(options: Options) -> tuple[Keyring, KeyPair, Clients]:
         raise BadKeys(str(error)) from None
 
 
-def _make_node(options: Options, handlers: Handlers, clients: Clients) -> Node:
+def _make_node(options: Options, audience: Audience, clients: Clients) -> Node:
     """Open what is in the data folder: first the list of jobs, which keeps every other node out."""
     folders = JobFolders(options.data)
     jobs = JobStore(options.data / DATABASE)
     log_to_file(options.log_file)
-    books = Books(jobs, folders, handlers)
+    books = Books(jobs, folders, audience)
     store = Store(options.data / "store", options.store_limit)
     workshop = Workshop(options.data / "workers", options.containment)
 

@@ -19,6 +19,7 @@ from ..protocol.digest import Buffer
 from ..protocol.errors import RemoteProtocolError
 from ..protocol.limits import HEARTBEAT_S, MAX_MESSAGE_BYTES, SILENCE_S
 from ..protocol.messages import ClientMessage, Hello, NodeMessage, Ping, Pong, Refusal, Refused, Welcome
+from .locating import locate
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +89,8 @@ class Connection:
         self._socket: zmq.asyncio.Socket | None = None
         self._monitor: zmq.asyncio.Socket | None = None
         self._address: Address | None = None
+        self._place = ""
+        """Where the node is that has the address."""
         self._address_error = ""
         self._address_changed = asyncio.Event()
         self._attempts = 0
@@ -179,7 +182,8 @@ class Connection:
             self._tell(State.REFUSED, None, str(error))
             await asyncio.sleep(RETRY_S)
             return
-        self._open_socket(address, own, keys[self._attempts % len(keys)])
+        self._place = await locate(address.host, address.port)
+        self._open_socket(Address(self._place, address.port), own, keys[self._attempts % len(keys)])
         self.send(self._hello)
         now = heard = pinged = asyncio.get_running_loop().time()
         while True:
@@ -210,7 +214,7 @@ class Connection:
         if event == zmq.EVENT_CONNECT_RETRIED:  # Nobody took the connection; the socket goes on trying by itself.
             if (unreachable := await reaches(address)) is not None:
                 self._tell(State.LOST, None, unreachable)
-            return False
+            return await locate(address.host, address.port) != self._place  # ZeroMQ asks the system's resolver alone.
         # A new socket at once: this one would connect again by itself, and first send all that is still queued for the
         # old connection, up to a whole window of pieces that the node no longer expects.
         return self.connected
@@ -315,8 +319,9 @@ async def reaches(address: Address, *, greeted: bool = False) -> str | None:
 
     `greeted`: what listens has to begin as ZeroMQ does, too: ZMTP 3.1's signature, ten bytes.
     """
+    place = await locate(address.host, address.port)
     try:
-        reader, writer = await asyncio.wait_for(asyncio.open_connection(address.host, address.port), DIAL_S)
+        reader, writer = await asyncio.wait_for(asyncio.open_connection(place, address.port), DIAL_S)
     except socket.gaierror:
         return f"No machine is called {address.host} here: check the address in the preferences."
     except ConnectionRefusedError:

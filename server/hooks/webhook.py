@@ -86,7 +86,8 @@ class Webhook:
         """Raises Failed."""
         connection = self._connection()
         # The timeout of a socket begins anew with each byte: a server that drips would hold the thread for hours.
-        guard = threading.Timer(self._limit_s, _cut, (connection,))
+        cut = threading.Event()
+        guard = threading.Timer(self._limit_s, _cut, (connection, cut))
         guard.daemon = True
         guard.start()
         headers = {"Content-Type": "application/json", "User-Agent": f"relay-render/{VERSION}"}
@@ -94,10 +95,12 @@ class Webhook:
             connection.request("POST", self._target, body, headers)
             status = connection.getresponse().status
         except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: it was cut just now.
-            raise Failed(_describe(error)) from None
+            raise Failed("it takes too long" if cut.is_set() else _describe(error)) from None
         finally:
             guard.cancel()
             connection.close()
+        if cut.is_set():  # What came until then looks like a whole answer.
+            raise Failed("it takes too long")
         if not 200 <= status < 300:
             raise Failed(f"it answers {status}", final=status < 500 and status not in _WORTH_ANOTHER)
 
@@ -119,8 +122,9 @@ def _parse(url: str) -> urllib.parse.SplitResult:
     return parts
 
 
-def _cut(connection: http.client.HTTPConnection) -> None:
+def _cut(connection: http.client.HTTPConnection, cut: threading.Event) -> None:
     """End a conversation from another thread."""
+    cut.set()
     if isinstance(connection.sock, socket.socket):
         try:
             connection.sock.shutdown(socket.SHUT_RDWR)

@@ -94,9 +94,11 @@ def test_a_node_is_found_and_reached_by_its_name_wherever_it_is(
     assert (listed.returncode, json.loads(listed.stdout)) == (0, [found]), listed.stderr
     assert found["address"] in discover(studio.within).stdout
 
-    # WHEN the artist chooses it, and has been paired with it
-    Keyring().pair(address, key_pair(tmp_path / "node" / "node.key").public)
+    # WHEN the artist chooses it THEN being found has let nobody in
     client.send(command="configure", address=found["address"])
+    client.until(lambda line: line["event"] == "connection" and line["state"] == "unpaired")
+    # WHEN they have been paired
+    Keyring().pair(address, key_pair(tmp_path / "node" / "node.key").public)
     # THEN the client reaches it, though no resolver of the system knows the name
     client.until_connected()
 
@@ -107,6 +109,21 @@ def test_a_node_is_found_and_reached_by_its_name_wherever_it_is(
     client.until_connected()
     # AND the list has the same node still
     assert [each["address"] for each in until_nodes(client, True)] == [found["address"]]
+    Keyring().forget(address)
+
+
+def test_a_name_that_leads_to_another_node_leads_nowhere(
+    node: NodeProcess, client: ClientProcess, tmp_path: Path
+) -> None:
+    # GIVEN a name under which this account was paired with a node of another key
+    (found,) = until_nodes(client, True)
+    address = parse_address(found["address"])
+    Keyring().pair(address, key_pair(tmp_path / "another.key").public)
+    # WHEN what announces itself under that name is connected to
+    client.send(command="configure", address=found["address"])
+    # THEN the client says that it is not the one, and sends nothing
+    said = client.until(lambda line: line["event"] == "connection" and line["state"] in ("unpaired", "connected"))
+    assert "is not the node that was paired with" in said["text"]
     Keyring().forget(address)
 
 

@@ -46,9 +46,6 @@ class Announcer:
 
     def start(self) -> None:
         """Begin, beside all else."""
-        if not is_available():
-            log.warning("The node does not announce itself in the network: the library zeroconf is not installed.")
-            return
         self._task = self._background.start(self._run())
 
     async def close(self) -> None:
@@ -58,6 +55,9 @@ class Announcer:
             await asyncio.wait({self._task}, timeout=GOODBYE_S)
 
     async def _run(self) -> None:
+        if not await in_thread(is_available):  # That loads it.
+            log.warning("The node does not announce itself in the network: the library zeroconf is not installed.")
+            return
         try:
             self._only = await in_thread(_addresses_of, self._host)
         except OSError as error:

@@ -128,6 +128,8 @@ def test_a_node_starts_and_ends_without_the_library(
     async def live() -> None:
         announcer = Announcer("0.0.0.0", 7460, Advertisement("box", "0.1.0", 1, "0123456789"))
         announcer.start()
+        assert announcer._task is not None
+        await announcer._task
         await announcer.close()
 
     asyncio.run(live())

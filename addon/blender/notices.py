@@ -3,6 +3,7 @@
 # Blender declares properties by calls in annotations.
 """Says in Blender's status bar what has become of jobs."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import bpy
@@ -51,7 +52,8 @@ def report(notice: Notice) -> None:
     """Show it in the status bar; called from a timer, where no window is the current one."""
     operators: Any = bpy.ops
     for window in bpy.context.window_manager.windows[:1]:  # One is enough: every status bar shows the newest report.
-        with bpy.context.temp_override(window=window):
+        # RuntimeError: Blender lets no operator run just now. The panel shows it anyway.
+        with bpy.context.temp_override(window=window), suppress(RuntimeError):
             operators.relay_render.notice("INVOKE_DEFAULT", text=notice.text, failed=notice.failed)
 
 

@@ -46,7 +46,7 @@ class Network:
         assert self._holder.stdout.readline() == "there\n"
         target = ("--target", str(self._holder.pid))
         # Without --wd it would be the root folder, and Python would find other programs' modules.
-        self.within = ("nsenter", "--preserve-credentials", *_SPACES, f"--wd={ROOT}", *target)
+        self.within: tuple[str, ...] = ("nsenter", "--preserve-credentials", *_SPACES, f"--wd={ROOT}", *target)
 
     def give(self, address: str) -> None:
         """From now on the node has this IP address, and that is what its name stands for."""

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def is_notice(line: Line) -> bool:
-    return line["event"] == "notice"
+    return str(line["event"]) == "notice"
 
 
 def test_a_job_that_fails_is_said_and_shown_on_the_desktop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..multicast import Multicast, Networks, is_available, nearest
@@ -29,8 +30,8 @@ MOST_NODES = 50
 MOST_ADDRESSES = 4
 """Addresses of one node that are tried."""
 
-ANSWER_MS = 3000
-"""A node's details come in so long, or when it announces itself again."""
+ANSWER_MS = 2000
+"""A node's details come in so long, or are asked for again."""
 
 KNOCK_S = 5.0
 """Between two tries whether the nodes found still answer: one that was killed does not say goodbye."""
@@ -66,6 +67,8 @@ class Browser:
         self._places: dict[str, list[Address]] = {}
         """IP addresses to knock at, likewise."""
         self._lookups: dict[str, asyncio.Task[None]] = {}
+        self._silent: dict[str, Callable[[], None]] = {}
+        """Nodes that did not answer when they were asked for their details, and how to ask again."""
         self._told: list[Found] = []
         self._slots = asyncio.Semaphore(AT_ONCE)
 
@@ -98,13 +101,17 @@ class Browser:
         try:
             while not looking.done():
                 await asyncio.wait({looking}, timeout=KNOCK_S)
+                again, self._silent = self._silent, {}
+                for ask in again.values():
+                    ask()
                 await asyncio.gather(*map(self._knock, list(self._places)))
         finally:
             looking.cancel()
             await asyncio.gather(looking, return_exceptions=True)
 
     async def _listen(self, zeroconf: "AsyncZeroconf", networks: Networks) -> None:
-        from zeroconf import ServiceListener  # noqa: PLC0415 - see addon/multicast.py
+        from zeroconf import DNSQuestionType, ServiceListener  # noqa: PLC0415 - see addon/multicast.py
+        from zeroconf.asyncio import AsyncServiceBrowser  # noqa: PLC0415
 
         browser = self
         self._forget_all()
@@ -119,10 +126,14 @@ class Browser:
             def remove_service(self, *told: Any) -> None:
                 browser._forget(told[2])
 
-        await zeroconf.async_add_service_listener(SERVICE, Listener())
+        # Answers to everybody: one to us alone may reach another program of this machine that has the port open, too.
+        listener = Listener()
+        zeroconf.async_browsers[listener] = AsyncServiceBrowser(
+            zeroconf.zeroconf, SERVICE, listener=listener, question_type=DNSQuestionType.QM
+        )
 
     def _look_up(self, zeroconf: "AsyncZeroconf", networks: Networks, name: str) -> None:
-        if name in self._lookups or len(self._lookups | self._nodes) >= MOST_NODES:
+        if name in self._lookups or len(self._lookups | self._nodes | self._silent) >= MOST_NODES:
             return
         task = asyncio.get_running_loop().create_task(self._ask(zeroconf, networks, name))
         self._lookups[name] = task
@@ -135,6 +146,7 @@ class Browser:
         info = AsyncServiceInfo(SERVICE, name)
         with contextlib.suppress(OSError, Error):  # The network went away; the next one begins anew.
             if not await info.async_request(zeroconf.zeroconf, ANSWER_MS):
+                self._silent[name] = partial(self._look_up, zeroconf, networks, name)
                 return
             said, address = read_records(info.properties), read_address(info.server, info.port)
             if said is None or address is None:
@@ -162,15 +174,15 @@ class Browser:
             self._tell()
 
     def _forget(self, name: str) -> None:
-        self._nodes.pop(name, None)
-        self._places.pop(name, None)
+        for known in (self._nodes, self._places, self._silent):
+            known.pop(name, None)
         self._tell()
 
     def _forget_all(self) -> None:
         for task in self._lookups.values():
             task.cancel()
-        self._nodes.clear()
-        self._places.clear()
+        for known in (self._nodes, self._places, self._silent):
+            known.clear()
         self._tell()
 
     def _tell(self) -> None:

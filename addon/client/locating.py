@@ -13,24 +13,34 @@ Who answers for a name may be anybody. It does not matter: the node's key decide
 """
 
 import asyncio
+import socket
 from contextlib import suppress
 
 from ..multicast import is_available, nearest, own_networks
 
-ANSWER_MS = 1500
-"""A machine in the same network answers within 0.1 s; its answer may get lost once."""
+ANSWER_MS = 3000
+"""A machine in the same network answers at once; but that answer is to us alone, and another program of this machine that
+has the port open may get it. One to everybody comes at most once a second.
+"""
 
 CONNECT_S = 2.0
 
 
 async def locate(host: str, port: int) -> str:
-    """Return what to connect to: of a name of multicast DNS its IP address if that is found, else the host itself."""
+    """Return what to connect to: of a name of multicast DNS an IP address, else the host itself.
+
+    Raises socket.gaierror for such a name that nobody has: ZeroMQ would ask the system for it over and over, and do
+    nothing else for the seconds that this takes.
+    """
     if not host.lower().rstrip(".").endswith(".local") or not is_available():
         return host
     addresses = await _ask(host.rstrip("."))
     if len(addresses) > 1:
         addresses = [*await _those_that_answer(addresses, port), *addresses]
-    return addresses[0] if addresses else host
+    if not addresses:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        addresses = [str(each[4][0]) for each in found]
+    return addresses[0]
 
 
 async def _ask(host: str) -> list[str]:

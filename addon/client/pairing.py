@@ -46,8 +46,8 @@ class Pairing:
         except (OSError, ValueError) as error:
             raise PairingFailed(str(error)) from None
         host, port = self._address.host, self._address.port + pairing.PORT_OFFSET
-        place = await locate(host, port)
         try:
+            place = await locate(host, port)
             async with asyncio.timeout(ANSWER_S):
                 reader, writer = await asyncio.open_connection(place, port, limit=pairing.MAX_LINE_BYTES)
         except (OSError, TimeoutError):

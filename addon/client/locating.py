@@ -19,8 +19,8 @@ from contextlib import suppress
 from ..multicast import is_available, nearest, own_networks
 
 ANSWER_MS = 3000
-"""A machine in the same network answers at once; but that answer is to us alone, and another program of this machine that
-has the port open may get it. One to everybody comes at most once a second.
+"""A machine in the same network answers at once; but that answer is to us alone, and another program of this machine
+that has the port open may get it. One to everybody comes at most once a second.
 """
 
 CONNECT_S = 2.0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Finding out where a machine is that goes by a name of multicast DNS; tests/system/test_discovery.py asks a network."""
+"""Where a machine is that goes by a name of multicast DNS; tests/system/test_discovery.py asks a real network."""
 
 import asyncio
 import socket

@@ -16,11 +16,6 @@ NODES = [
     {"name": "old laptop", "address": "old-laptop-00aa11.local", "version": "0.0.9", "fits": True, "answers": False},
 ]
 
-LISTEN = f"""
-from {ADDON}.addon.blender import live
-live.client_command = lambda data: {{command!r}}
-"""
-
 OPEN_PREFERENCES = f"""
 bpy.ops.screen.userpref_show(section='ADDONS')
 bpy.ops.preferences.addon_expand(module={ADDON!r})
@@ -51,7 +46,7 @@ def test_nodes_are_looked_for_while_the_list_is_seen_and_one_is_chosen(
     window: BlenderWindow, play: Play, tmp_path: Path, artefact: Artefact
 ) -> None:
     # GIVEN a window without a node, in which nobody has looked at the extension yet
-    window.run(LISTEN.format(command=Play.command(tmp_path / "play")))
+    play_client(window, tmp_path / "play", address="")
     assert state(window)["client"] is None
     # WHEN the artist looks at the preferences
     window.run(OPEN_PREFERENCES)
@@ -74,7 +69,7 @@ def test_nodes_are_looked_for_while_the_list_is_seen_and_one_is_chosen(
 def test_the_panel_lists_nodes_as_long_as_it_has_none(
     window: BlenderWindow, play: Play, tmp_path: Path, artefact: Artefact
 ) -> None:
-    window.run(LISTEN.format(command=Play.command(tmp_path / "play")))
+    play_client(window, tmp_path / "play", address="")
     show_tab(window)
     wait_for(lambda: {"command": "browse", "wanted": True} in play.commands("browse"), "the client to look")
     play.say({"event": "nodes", "nodes": NODES})
@@ -87,7 +82,7 @@ def test_the_panel_lists_nodes_as_long_as_it_has_none(
 
 def test_offline_nobody_looks(open_window: OpenWindow, shot: Path, play: Play, tmp_path: Path) -> None:
     with open_window(str(shot)) as window:
-        window.run(LISTEN.format(command=Play.command(tmp_path / "play")))
+        play_client(window, tmp_path / "play", address="")
         show_tab(window)
         window.run(OPEN_PREFERENCES)
         window.run("bpy.ops.wm.redraw_timer(type='DRAW_WIN_SWAP', iterations=1)")

@@ -80,6 +80,11 @@ class Clients:
         known = self._find(client)
         return known is not None and known.scripts
 
+    def name_of(self, client: str) -> str:
+        """Return the name of the client with this id, or the id's first digits for one that is let in no more."""
+        known = self._find(client)
+        return client[:8] if known is None else known.name
+
     def allow(self, key: str, name: str) -> None:
         """Let a key in from now on; one that is known already is only named anew."""
         known = self._known.get(key)

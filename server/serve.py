@@ -5,7 +5,8 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
-from collections.abc import Callable
+import platform
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +14,12 @@ import zmq
 
 from addon.keyring import KeyPair, Keyring, key_pair
 from addon.protocol.address import Address
+from addon.protocol.discovery import Advertisement, fingerprint
 from addon.protocol.messages import PairingRequest
 from addon.protocol.pairing import PORT_OFFSET
-from addon.protocol.version import VERSION
+from addon.protocol.version import PROTOCOL, VERSION
 
+from .announcer import Announcer
 from .audience import Everybody
 from .blenders import Blender
 from .books import Books
@@ -29,6 +32,7 @@ from .executors.local import LocalExecutor
 from .executors.watch import Limits
 from .executors.workplace import Workshop
 from .handlers import Handlers
+from .hooks import Hook, Hooks
 from .job_folders import JobFolders
 from .job_store import DATABASE, JobStore
 from .letting_in import LettingIn
@@ -76,6 +80,10 @@ class Options:
     scripts: bool
     """Whether the Python in this account's own files runs."""
     log_file: Path
+    announce: bool
+    """Whether the local network is told of the node, if it can be reached from there."""
+    hooks: Sequence[Hook]
+    """What is told of each job's end."""
     page: PageOptions | None = None
     """Where the page is served; None: nowhere."""
     upload_limit: int | None = None
@@ -103,8 +111,10 @@ async def serve(
     handlers = Handlers()
     endpoint = Endpoint(handlers, keys, clients)
     port = _bind(endpoint, options.listen)
-    audience = Everybody([handlers])
+    hooks = Hooks(options.hooks, platform.node(), clients.name_of)
+    audience = Everybody([handlers, hooks])
     node = _make_node(options, audience, clients)
+    hooks.know(node.books)
     handlers.node, handlers.endpoint, handlers.clients = node, endpoint, clients
     handlers.sandboxed = options.containment.is_complete
     handlers.uploads = Uploads(node.store, options.data, handlers.admit, handlers.make_room)
@@ -119,8 +129,8 @@ async def serve(
     forget = keyring.announce(port, keys.public, site.link if site is not None else "")
     if site is not None:
         site.start()
-    names = ", ".join(blender.name for blender in reversed(options.blenders))
-    log.info("Relay Render %s listens on port %d; Blender %s; data in %s", VERSION, port, names, options.data)
+    _log_start(options, port)
+    announcer = _announced(options, port, keys)
     on_ready(port, site)
     try:
         await _run(endpoint, node, ending)
@@ -128,6 +138,7 @@ async def serve(
         forget()
         if site is not None:
             await site.close()
+        await asyncio.gather(announcer.close(), hooks.close())
         await pairings.close()
         await handlers.close()
         await node.close()
@@ -143,6 +154,20 @@ def _open_keys(options: Options) -> tuple[Keyring, KeyPair, Clients]:
         return keyring, key_pair(data / "node.key"), clients
     except ValueError as error:
         raise BadKeys(str(error)) from None
+
+
+def _log_start(options: Options, port: int) -> None:
+    names = ", ".join(blender.name for blender in reversed(options.blenders))
+    log.info("Relay Render %s listens on port %d; Blender %s; data in %s", VERSION, port, names, options.data)
+
+
+def _announced(options: Options, port: int, keys: KeyPair) -> Announcer:
+    """What tells the local network of the node, if that is wanted and can reach it."""
+    own = Advertisement(platform.node(), VERSION, PROTOCOL, fingerprint(keys.public))
+    announcer = Announcer(options.listen.host, port, own)
+    if options.announce and not is_loopback(options.listen.host):
+        announcer.start()
+    return announcer
 
 
 def _make_site(options: Options, port: int, handlers: Handlers, audience: Everybody, owner: str) -> Site | None:

@@ -30,6 +30,8 @@ class ClientLink:
         self._clock = clock
         self._address = ""
         self._online = False
+        self._wishes: dict[str, dict[str, Any]] = {}
+        """Commands that hold until another one of the same name; every new client is given them."""
         self._process: ClientProcess | None = None
         self._backlog: list[dict[str, Any]] = []
         """Commands given while no client ran, except renders: those `jobs` keeps."""
@@ -52,6 +54,15 @@ class ClientLink:
         elif not self._wanted:
             self.close()
             self.jobs.connection = OFFLINE if address else Connection()
+        return True
+
+    def wish(self, command: dict[str, Any]) -> bool:
+        """Give a command that holds for this client and all after it. Returns whether that was news."""
+        if self._wishes.get(command["command"]) == command:
+            return False
+        self._wishes[command["command"]] = command
+        if self._process:
+            self._process.send(command)
         return True
 
     def submit(self, command: dict[str, Any]) -> None:
@@ -84,11 +95,14 @@ class ClientLink:
         if self._process:
             self._process.close()
         self._process = None
+        self.jobs.nodes = ()
         self._start_at, self._delay_s = 0.0, FIRST_DELAY_S
 
     @property
     def _wanted(self) -> bool:
-        return self._online and bool(self._address)
+        """Whether there has to be a client: for a node, or for looking for one. One that runs may stay beyond that."""
+        looks = self._wishes.get("browse", {}).get("wanted", False)
+        return self._online and bool(self._address or looks)
 
     def _configuration(self) -> dict[str, Any]:
         return {"command": "configure", "address": self._address}
@@ -102,8 +116,9 @@ class ClientLink:
             self._postpone(f"Relay Render's client could not be started: {error}")
             return True
         self._started_at = self._clock()
-        self.jobs.connection = Connection("connecting", f"Connecting to {self._address}.", self._address)
-        for command in [self._configuration(), *self._backlog, *self.jobs.unacknowledged()]:
+        if self._address:
+            self.jobs.connection = Connection("connecting", f"Connecting to {self._address}.", self._address)
+        for command in [self._configuration(), *self._wishes.values(), *self._backlog, *self.jobs.unacknowledged()]:
             self._process.send(command)
         self._backlog.clear()
         return True

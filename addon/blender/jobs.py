@@ -79,6 +79,26 @@ class Job:
         return self.state == "failed"
 
 
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One render node that announces itself in the local network. Its name is a stranger's text, fit to show."""
+
+    name: str = ""
+    address: str = ""
+    version: str = ""
+    fits: bool = True
+    """Whether this version of the extension can talk to it."""
+    answers: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What became of one or more jobs, in a sentence."""
+
+    text: str
+    failed: bool = False
+
+
 class Jobs:
     """The node's state as the artist may see it. Every method is cheap; none does I/O."""
 
@@ -88,6 +108,9 @@ class Jobs:
         self.problem = ""
         """The last sentence that belongs to no job; empty when there is none."""
         self.selected: str | None = None
+        self.nodes: tuple[Node, ...] = ()
+        """Found in the local network, while they are looked for."""
+        self._notices: list[Notice] = []
         self._jobs: dict[str, Job] = {}
         self._problems: dict[str, str] = {}
         self._thumbnails: dict[str, str] = {}
@@ -120,6 +143,11 @@ class Jobs:
         """Return the render commands of which the client has not yet shown that it knows them, the oldest first."""
         return list(self._unacknowledged.values())
 
+    def take_notices(self) -> list[Notice]:
+        """Return what the artist has not been told yet, once."""
+        taken, self._notices = self._notices, []
+        return taken
+
     def submitted(self, command: dict[str, Any]) -> None:
         """Show a job from the moment it is handed over; the client's first event about it replaces this."""
         job = Job(
@@ -145,9 +173,7 @@ class Jobs:
         """Take in one event of the client; one of an unknown kind (a newer client's) changes nothing."""
         match event.get("event"):
             case "connection":
-                self.connection = Connection(**_known(Connection, event))
-                if self.connection.state == "connected":
-                    self.pairing = Pairing()
+                self._apply_connection(Connection(**_known(Connection, event)))
             case "pairing":
                 self._apply_pairing(Pairing(**_known(Pairing, event)))
             case "job":
@@ -158,10 +184,17 @@ class Jobs:
                 self._apply_delivered(event["job"], event["path"])
             case "forgotten":
                 self._forget(event["job"])
+            case "nodes":
+                self.nodes = tuple(Node(**_known(Node, node)) for node in event["nodes"])
+            case "notice":
+                self._notices.append(Notice(**_known(Notice, event)))
             case "problem":
                 self._apply_problem(event.get("job"), event["text"])
-            case _:
-                pass
+
+    def _apply_connection(self, connection: Connection) -> None:
+        self.connection = connection
+        if connection.state == "connected":
+            self.pairing = Pairing()
 
     def _apply_pairing(self, pairing: Pairing) -> None:
         if pairing.state == "waiting":
@@ -192,7 +225,7 @@ class Jobs:
             known.pop(job_id, None)
 
 
-def _known(kind: type[Connection | Pairing | Job], event: Mapping[str, Any]) -> dict[str, Any]:
+def _known(kind: type[Connection | Pairing | Job | Node | Notice], event: Mapping[str, Any]) -> dict[str, Any]:
     """Return the event's values for the fields of `kind`, lists as tuples."""
     names = {field.name for field in fields(kind)}
     values = {name: value for name, value in event.items() if name in names}

@@ -11,6 +11,8 @@ from typing import Any
 import bpy
 from bpy.props import CollectionProperty, IntProperty
 
+from . import notices
+from .browsing import Browsing
 from .client_link import ClientLink
 from .client_process import ClientProcess, client_command, client_environment
 from .collect import collect
@@ -38,6 +40,7 @@ class Live:
         self.jobs = Jobs()
         self.link = ClientLink(_launch, self.jobs)
         self.thumbnails = Thumbnails()
+        self.browsing = Browsing()
         self.saves_quietly = False
 
     def submit(self, context: Context, *, animation: bool, trigger: str) -> None:
@@ -76,10 +79,15 @@ class Live:
 
     def poll(self) -> None:
         """Take in the client's news and show them."""
-        address = preferences(bpy.context).node_address.strip()
-        configured = self.link.configure(address, online=bpy.app.online_access)
-        if self.link.poll(POLL_BUDGET_S) or configured:
+        settings = preferences(bpy.context)
+        configured = self.link.configure(settings.node_address.strip(), online=bpy.app.online_access)
+        self.link.wish({"command": "browse", "wanted": self.browsing.wanted})
+        self.link.wish({"command": "notify", "desktop": settings.notify == "DESKTOP"})
+        if self.link.poll(POLL_BUDGET_S) or configured or self.browsing.wants_drawing():
             self.refresh()
+        for notice in self.jobs.take_notices():
+            if settings.notify == "STATUS_BAR":
+                notices.report(notice)
 
     def refresh(self) -> None:
         """Bring the list's rows up to date and have the panel drawn again."""
@@ -91,6 +99,8 @@ class Live:
                 manager.relay_render_jobs.add().name = job
             self.thumbnails.keep(wanted)
         _redraw_sidebars(manager)
+        if self.browsing.wanted:
+            _redraw_preferences(manager)
 
     def close(self) -> None:
         """End the client, free the pictures."""
@@ -148,6 +158,13 @@ def _selected_index(_manager: Any) -> int:
 def _select_index(_manager: Any, index: int) -> None:
     rows = live().jobs.rows()
     live().jobs.selected = rows[index].job if index < len(rows) else None
+
+
+def _redraw_preferences(manager: Any) -> None:
+    for window in manager.windows:
+        for area in window.screen.areas:
+            if area.type == "PREFERENCES":
+                area.tag_redraw()
 
 
 def _redraw_sidebars(manager: Any) -> None:

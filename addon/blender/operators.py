@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty
+from bpy.props import BoolProperty, EnumProperty, StringProperty
 
 from . import viewer
 from .live import live
@@ -155,6 +155,20 @@ class ShowFrame(bpy.types.Operator):
         return {"FINISHED"}
 
 
+class ChooseNode(bpy.types.Operator):
+    """Render on this node. It lets nobody in who is not paired with it"""
+
+    bl_idname = "relay_render.choose_node"
+    bl_label = "Choose Render Node"
+
+    address: StringProperty(options={"SKIP_SAVE"})
+
+    def execute(self, context: Context) -> "set[OperatorReturnItems]":
+        """Take its address over, as if it were typed."""
+        preferences(context).node_address = self.address
+        return {"FINISHED"}
+
+
 class Pair(bpy.types.Operator):
     """Ask the render node to let this account in. Both screens then show six digits to compare"""
 
@@ -223,6 +237,7 @@ CLASSES = (
     RetryFailedFrames,
     OpenFolder,
     ShowFrame,
+    ChooseNode,
     Pair,
     Compared,
     ClearFinished,

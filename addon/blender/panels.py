@@ -66,6 +66,7 @@ class View3dSettingsPanel(bpy.types.Panel):
 
     def draw(self, context: Context) -> None:
         """Draw it."""
+        self.layout.prop(preferences(context), "node_address")
         draw_settings(self.layout, preferences(context))
 
 
@@ -95,6 +96,7 @@ class ImageSettingsPanel(bpy.types.Panel):
 
     def draw(self, context: Context) -> None:
         """Draw it."""
+        self.layout.prop(preferences(context), "node_address")
         draw_settings(self.layout, preferences(context))
 
 
@@ -131,6 +133,25 @@ def _draw_welcome(layout: Layout, context: Context, settings: RelayRenderPrefere
         faint=True,
         boxed=True,
     )
+    draw_nodes(layout, settings)
+
+
+def draw_nodes(layout: Layout, settings: RelayRenderPreferences) -> None:
+    """Draw the nodes that announce themselves in the local network, as buttons that choose them."""
+    if not bpy.app.online_access:
+        return
+    live().browsing.drawn()
+    if not (nodes := live().jobs.nodes):
+        return
+    box = layout.box()
+    box.label(text="In this network:", icon="NETWORK_DRIVE")
+    column = box.column(align=True)
+    for node in nodes:
+        row = column.row(align=True)
+        row.active = wording.is_usable(node)
+        chosen = node.address == settings.node_address.strip()
+        icon = "RADIOBUT_ON" if chosen else "RADIOBUT_OFF"
+        row.operator("relay_render.choose_node", text=wording.node_label(node), icon=icon).address = node.address
 
 
 def _draw_node(layout: Layout, context: Context, settings: RelayRenderPreferences) -> None:

@@ -68,14 +68,26 @@ class RelayRenderPreferences(bpy.types.AddonPreferences):
         default=True,
     )
 
+    notify: EnumProperty(
+        name="When a Job Ends",
+        items=[
+            ("OFF", "Off", "The panel alone shows it"),
+            ("STATUS_BAR", "Status Bar", "Say in Blender's status bar that jobs are rendered or have failed"),
+            ("DESKTOP", "Desktop", "Show a notification on the desktop, also while Blender is behind other windows"),
+        ],
+        default="STATUS_BAR",
+    )
+
     def draw(self, _context: Context) -> None:
         """Draw them in Blender's preferences, in the panel's own words."""
         layout: Layout = self.layout
         column = layout.column()
         column.use_property_split = True
-        draw_settings(column, self)
-        from .panels import draw_pairing  # noqa: PLC0415 - the panels know the preferences
+        from .panels import draw_nodes, draw_pairing  # noqa: PLC0415 - the panels know the preferences
 
+        column.prop(self, "node_address")
+        draw_nodes(column, self)
+        draw_settings(column, self)
         draw_pairing(column, _context)
         row = column.row(align=True, heading="A Save Renders")
         row.prop(self, "render_on_save", text="")
@@ -91,13 +103,13 @@ def preferences(context: Context) -> RelayRenderPreferences:
 
 
 def draw_settings(layout: Layout, settings: RelayRenderPreferences) -> None:
-    """Draw what is set once a studio."""
-    layout.prop(settings, "node_address")
+    """Draw what is set once a studio, but for the node."""
     layout.prop(settings, "output_folder")
     layout.prop(settings, "keep_older")
     layout.prop(settings, "draft_first")
     layout.prop(settings, "frame_order")
     layout.prop(settings, "split_stills")
+    layout.prop(settings, "notify")
 
 
 def draw_save_switch(row: Layout, settings: RelayRenderPreferences) -> None:

@@ -3,9 +3,9 @@
 
 import bpy
 
-from . import handlers, live, operators, panels, preferences
+from . import handlers, live, notices, operators, panels, preferences
 
-_CLASSES = (preferences.RelayRenderPreferences, live.JobRow, *operators.CLASSES, *panels.CLASSES)
+_CLASSES = (preferences.RelayRenderPreferences, live.JobRow, *operators.CLASSES, *notices.CLASSES, *panels.CLASSES)
 
 
 def register() -> None:

@@ -3,7 +3,7 @@
 
 from collections.abc import Callable
 
-from .jobs import Connection, Job
+from .jobs import Connection, Job, Node
 
 MISSING_SHOWN = 8
 """Missing files that the panel lists: each takes two lines or more of a narrow sidebar."""
@@ -48,6 +48,25 @@ def state_label(job: Job) -> str:
 def connection_icon(connection: Connection) -> str:
     """Return the icon that stands for the connection's state."""
     return _CONNECTIONS.get(connection.state, "QUESTION")
+
+
+def is_usable(node: Node) -> bool:
+    """Return whether choosing a node of the list makes sense just now."""
+    return node.fits and node.answers
+
+
+def node_label(node: Node) -> str:
+    """Return what stands in the list for a node; its address tells it from another one of the same name.
+
+    >>> node_label(Node("render-box", "render-box-3f9a2c.local", "0.1.0", answers=False))
+    'render-box   render-box-3f9a2c.local   does not answer'
+    """
+    parts = [node.name, node.address]
+    if not node.answers:
+        parts.append("does not answer")
+    elif not node.fits:
+        parts.append(f"has version {node.version}, which does not fit")
+    return "   ".join(parts)
 
 
 def duration(seconds: float) -> str:

@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -49,30 +50,28 @@ async def _obey_all(client: Client, commands: "asyncio.Queue[str | None]") -> No
             log.exception("a command was not understood: %.200s", line)
 
 
+_COMMANDS: dict[str, Callable[[Client, dict[str, Any]], None]] = {
+    "configure": lambda client, its: client.configure(its["address"]),
+    "browse": lambda client, its: client.browse(its["wanted"] is True),
+    "notify": lambda client, its: client.notify(its["desktop"] is True),
+    "pair": lambda client, _: client.pair(),
+    "compared": lambda client, its: client.compared(its["same"] is True),
+    "render": lambda client, its: client.render(build(Order, its)),
+    "cancel": lambda client, its: client.cancel(its["job"]),
+    "pause": lambda client, its: client.pause(its["job"], True),
+    "resume": lambda client, its: client.pause(its["job"], False),
+    "retry": lambda client, its: client.retry(its["job"]),
+    "go_on": lambda client, its: client.go_on(its["job"]),
+    "clear_finished": lambda client, _: client.clear_finished(),
+}
+
+
 def _obey(client: Client, command: dict[str, Any]) -> None:
     arguments = dict(command)
-    about_a_job = {
-        "cancel": client.cancel,
-        "pause": lambda job: client.pause(job, True),
-        "resume": lambda job: client.pause(job, False),
-        "retry": client.retry,
-        "go_on": client.go_on,
-    }
-    match arguments.pop("command"):
-        case "configure":
-            client.configure(arguments["address"])
-        case "pair":
-            client.pair()
-        case "compared":
-            client.compared(arguments["same"] is True)
-        case "render":
-            client.render(build(Order, arguments))
-        case "clear_finished":
-            client.clear_finished()
-        case name if name in about_a_job:
-            about_a_job[name](arguments["job"])
-        case other:
-            raise ValueError(f"no such command: {other}")
+    name = arguments.pop("command")
+    if name not in _COMMANDS:
+        raise ValueError(f"no such command: {name}")
+    _COMMANDS[name](client, arguments)
 
 
 def _read_lines(loop: asyncio.AbstractEventLoop, commands: "asyncio.Queue[str | None]") -> None:

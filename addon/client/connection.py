@@ -6,6 +6,7 @@ import enum
 import logging
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import zmq
@@ -19,6 +20,7 @@ from ..protocol.digest import Buffer
 from ..protocol.errors import RemoteProtocolError
 from ..protocol.limits import HEARTBEAT_S, MAX_MESSAGE_BYTES, SILENCE_S
 from ..protocol.messages import ClientMessage, Hello, NodeMessage, Ping, Pong, Refusal, Refused, Welcome
+from .locating import locate
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +34,8 @@ RETRY_S = 1.0
 ZMTP = bytes([0xFF, 0, 0, 0, 0, 0, 0, 0, 0, 0x7F])
 
 SOMETHING_ELSE = "Something else than a Relay Render node listens on {0.host} port {0.port}."
+
+NOBODY = "No machine is called {0.host} here: check the address in the preferences."
 
 KEY_CHANGED = (
     "What listens at {} is not the node that was paired with: another machine has its address, or it was set up anew. "
@@ -88,6 +92,8 @@ class Connection:
         self._socket: zmq.asyncio.Socket | None = None
         self._monitor: zmq.asyncio.Socket | None = None
         self._address: Address | None = None
+        self._place = ""
+        """Where the node is that has the address."""
         self._address_error = ""
         self._address_changed = asyncio.Event()
         self._attempts = 0
@@ -173,14 +179,8 @@ class Connection:
         if not (keys := self._keyring.node_keys(address)):
             await self._tell_unpaired(address)
             return
-        try:
-            own = self._keyring.own
-        except (OSError, ValueError) as error:
-            self._tell(State.REFUSED, None, str(error))
-            await asyncio.sleep(RETRY_S)
+        if not await self._dial(address, keys[self._attempts % len(keys)]):
             return
-        self._open_socket(address, own, keys[self._attempts % len(keys)])
-        self.send(self._hello)
         now = heard = pinged = asyncio.get_running_loop().time()
         while True:
             if self.connected and now - pinged >= HEARTBEAT_S:
@@ -200,6 +200,26 @@ class Connection:
             if self._news.state == State.REFUSED:
                 await asyncio.Event().wait()  # Until the artist changes something.
 
+    async def _dial(self, address: Address, key: bytes) -> bool:
+        """Open a connection and say hello; False: that is not possible just now."""
+        try:
+            own = self._keyring.own
+        except (OSError, ValueError) as error:
+            self._tell(State.REFUSED, None, str(error))
+            await asyncio.sleep(RETRY_S)
+            return False
+        try:
+            self._place = await locate(address.host, address.port)
+        except socket.gaierror:
+            self._tell(State.LOST, None, NOBODY.format(address))
+            await asyncio.sleep(RETRY_S)
+            return False
+        if self._place != address.host:
+            log.info("%s is at %s", address.host, self._place)
+        self._open_socket(Address(self._place, address.port), own, key)
+        self.send(self._hello)
+        return True
+
     async def _is_over(self, event: int, address: Address, keys: Sequence[bytes]) -> bool:
         """Whether what happened to the connection asks for a new one."""
         if event in _WRONG_KEY:
@@ -210,7 +230,11 @@ class Connection:
         if event == zmq.EVENT_CONNECT_RETRIED:  # Nobody took the connection; the socket goes on trying by itself.
             if (unreachable := await reaches(address)) is not None:
                 self._tell(State.LOST, None, unreachable)
-            return False
+            with suppress(socket.gaierror):
+                return (
+                    await locate(address.host, address.port) != self._place
+                )  # ZeroMQ asks the system's resolver alone.
+            return True
         # A new socket at once: this one would connect again by itself, and first send all that is still queued for the
         # old connection, up to a whole window of pieces that the node no longer expects.
         return self.connected
@@ -316,9 +340,10 @@ async def reaches(address: Address, *, greeted: bool = False) -> str | None:
     `greeted`: what listens has to begin as ZeroMQ does, too: ZMTP 3.1's signature, ten bytes.
     """
     try:
-        reader, writer = await asyncio.wait_for(asyncio.open_connection(address.host, address.port), DIAL_S)
+        place = await locate(address.host, address.port)
+        reader, writer = await asyncio.wait_for(asyncio.open_connection(place, address.port), DIAL_S)
     except socket.gaierror:
-        return f"No machine is called {address.host} here: check the address in the preferences."
+        return NOBODY.format(address)
     except ConnectionRefusedError:
         return f"Nothing listens on {address.host} port {address.port}: start the node there with `python -m server`."
     except (OSError, TimeoutError):

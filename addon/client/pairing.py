@@ -14,6 +14,7 @@ from ..protocol.address import Address
 from ..protocol.errors import RemoteProtocolError
 from ..protocol.pairing import Commitment, Compared, Decided, Nonce, Request
 from .errors import ClientError
+from .locating import locate
 
 ANSWER_S = 10.0
 """A machine answers at once; people are given longer."""
@@ -46,8 +47,9 @@ class Pairing:
             raise PairingFailed(str(error)) from None
         host, port = self._address.host, self._address.port + pairing.PORT_OFFSET
         try:
+            place = await locate(host, port)
             async with asyncio.timeout(ANSWER_S):
-                reader, writer = await asyncio.open_connection(host, port, limit=pairing.MAX_LINE_BYTES)
+                reader, writer = await asyncio.open_connection(place, port, limit=pairing.MAX_LINE_BYTES)
         except (OSError, TimeoutError):
             raise PairingFailed(
                 f"Nothing answers on {host} port {port}, where one pairs with nodes: does the node run, and does its "

@@ -42,11 +42,13 @@ from ..protocol.messages import (
 )
 from ..protocol.version import PROTOCOL, VERSION
 from .bases import Bases
+from .browser import Browser, nodes_line
 from .connection import Connection, News, State
 from .delivery import Deliveries
 from .destinations import destination
 from .errors import CannotRead, FilesMissing, JobRefused
 from .ledger import Entry, Ledger, Order
+from .notices import Herald
 from .pairing import PairingDesk
 from .recipe_cache import RecipeCache
 from .submission import Means, Submission
@@ -112,6 +114,8 @@ class Client:
             RecipeCache(data / "recipes.sqlite3"),
         )
         self._pairing = PairingDesk(keyring, tell)
+        self._browser = Browser(lambda nodes: tell(nodes_line(nodes)))
+        self._herald = Herald(tell)
         self._notes: set[asyncio.Task[None]] = set()
         self._deliveries = Deliveries(self._connection.send, self._locate, self._on_delivered, self._on_trouble)
         self._on: dict[type, Callable[[Any, Buffer], None]] = {
@@ -136,6 +140,8 @@ class Client:
                     job.task.cancel()
             self._pairing.end()
             self._deliveries.pause()
+            self._herald.close()
+            await self._browser.close()
 
     def _adopt(self) -> None:
         for entry in self._ledger.adopt():
@@ -162,6 +168,17 @@ class Client:
         """The artist has compared the digits with those that the node shows."""
         self._pairing.compared(same)
 
+    def browse(self, wanted: bool) -> None:
+        """Look for nodes in the local network, or stop looking."""
+        if wanted:
+            self._browser.start()
+        else:
+            self._browser.stop()
+
+    def notify(self, desktop: bool) -> None:
+        """Show what becomes of jobs on the desktop, too, or do not."""
+        self._herald.desktop = desktop
+
     def render(self, order: Order) -> None:
         """Have a file rendered; a job that is known already is not taken twice."""
         if order.job in self._jobs:
@@ -174,6 +191,7 @@ class Client:
         self._supersede(order)
         entry = Entry(order, created=self._moment(order))
         self._save(entry)
+        self._herald.expect(entry.job)
         self._add(entry)
 
     def cancel(self, job: str) -> None:
@@ -324,6 +342,7 @@ class Client:
     def _forget(self, job: _Job) -> None:
         self._deliveries.give_up(job.entry.job)
         self._changed.pop(job.entry.job, None)
+        self._herald.forget(job.entry.job)
         del self._jobs[job.entry.job]
         self._ledger.remove(job.entry.job)
         for path in job.previews:
@@ -468,7 +487,9 @@ class Client:
         changed, self._changed = self._changed, {}
         for job in changed.values():
             upload = job.submission.progress if job.submission else None
-            self._tell_of(job, job_line(job.entry, job.status, upload, job.trouble))
+            line = job_line(job.entry, job.status, upload, job.trouble)
+            self._tell_of(job, line)
+            self._herald.hear(line)
         self._news_timer = asyncio.get_running_loop().call_later(NEWS_S, self._send_news) if changed else None
 
     def _tell_of(self, job: _Job, line: dict[str, Any]) -> None:

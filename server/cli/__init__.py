@@ -63,4 +63,4 @@ def log_to_stderr(verbose: bool) -> None:
     logging.getLogger("asyncio").setLevel(logging.WARNING)
 
 
-from . import node, submit, remote, page, pairing, machine  # noqa: E402, F401, I001  (they add their commands, in this order, to `app`)
+from . import node, submit, remote, page, pairing, machine, discover  # noqa: E402, F401, I001  (they add their commands, in this order, to `app`)

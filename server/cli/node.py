@@ -20,6 +20,9 @@ from addon.protocol.version import DEFAULT_PORT, VERSION
 from ..blenders import Blender, find_blenders
 from ..errors import ServerError
 from ..executors.watch import SPARES, Limits
+from ..hooks import Hook
+from ..hooks.command import CommandHook, split_command
+from ..hooks.webhook import Webhook
 from ..quotas import Quota
 from ..sandbox import Containment, Mode, contain
 from ..serve import Options, serve
@@ -152,6 +155,23 @@ UploadLimit = Annotated[
         show_default="what there is room for",
     ),
 ]
+Announce = Annotated[
+    bool,
+    typer.Option(
+        "--announce/--no-announce",
+        help="Tell the local network that there is a node; off for one that listens on this machine alone.",
+    ),
+]
+WebhookUrl = Annotated[
+    str | None,
+    typer.Option("--webhook", metavar="URL", help="Post to this address, as JSON, whenever a job ends."),
+]
+OnFinish = Annotated[
+    str | None,
+    typer.Option(
+        "--on-finish", metavar="COMMAND", help="Run this whenever a job ends, told in RELAY_* variables and on stdin."
+    ),
+]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log every step.")]
 Version = Annotated[bool, typer.Option("--version", help="Say the version and end.")]
 
@@ -175,6 +195,9 @@ def main(  # noqa: PLR0913, PLR0917 - each is an option
     web: Web = DEFAULT_WEB,
     web_certificate: WebCertificate = None,
     upload_limit: UploadLimit = None,
+    announce: Announce = True,
+    webhook: WebhookUrl = None,
+    on_finish: OnFinish = None,
     verbose: Verbose = False,
     version: Version = False,
 ) -> None:
@@ -195,6 +218,7 @@ def main(  # noqa: PLR0913, PLR0917 - each is an option
     except ValueError as error:
         raise fail(f"--quota: {error}") from None
     try:
+        hooks = _hooks(webhook, on_finish)
         make_folder(data, mode=0o700)  # Artists' files are nobody else's business.
         disk = shutil.disk_usage(data)
         limits = Limits(
@@ -215,6 +239,8 @@ def main(  # noqa: PLR0913, PLR0917 - each is an option
             everybodys,
             scripts,
             log_file or data / "logs" / "node.log",
+            announce,
+            hooks,
             _page(web, web_certificate),
             upload_limit,
         )
@@ -251,6 +277,12 @@ def _blenders(extra: list[Path]) -> list[Blender]:
             'No Blender found: install one from blender.org, name one with --blender, or `pip install ".[embedded]"`.'
         )
     return blenders
+
+
+def _hooks(webhook: str | None, on_finish: str | None) -> list[Hook]:
+    """What is told of each job's end. Raises ServerError."""
+    told: list[Hook] = [Webhook(webhook)] if webhook is not None else []
+    return [*told, CommandHook(split_command(on_finish))] if on_finish is not None else told
 
 
 def _contained(mode: Mode, blenders: list[Blender], data: Path) -> Containment:

@@ -248,3 +248,46 @@ def test_the_client_runs_with_this_python_and_finds_the_extension_and_zmq(tmp_pa
     assert path[0] == "/extension"
     assert (Path(path[1]) / "zmq").is_dir()
     assert client_command(tmp_path)[1:] == ["-m", "addon.client", "--data", str(tmp_path)]
+
+
+def test_a_client_is_started_to_look_for_nodes_and_keeps_what_holds_through_its_own_death(
+    link: ClientLink, play: Play, clock: Clock
+) -> None:
+    # GIVEN no node's address, and an artist who looks at the list of nodes
+    link.configure("", online=True)
+    assert link.wish({"command": "browse", "wanted": True})
+    assert not link.wish({"command": "browse", "wanted": True})
+    pid = start(link, play)
+    wait_for(lambda: play.commands("browse"), "the command")
+    assert play.commands("configure") == [{"command": "configure", "address": ""}]
+    assert link.jobs.connection.state == "none"
+    # WHEN it finds one
+    play.say({"event": "nodes", "nodes": [{"name": "box", "address": "box-1.local", "new": "field"}]})
+    wait_for(lambda: link.poll(1.0), "the event")
+    assert [node.address for node in link.jobs.nodes] == ["box-1.local"]
+    # AND is killed THEN the next one looks as well
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: link.poll(1.0), "the link to notice")
+    clock.now += 1.0
+    start(link, play, runs=2)
+    wait_for(lambda: len(play.commands("browse")) == 2, "the command again")
+    # AND when nobody looks any more, it is told
+    link.wish({"command": "browse", "wanted": False})
+    wait_for(lambda: play.commands("browse")[-1] == {"command": "browse", "wanted": False}, "its end")
+
+
+def test_without_the_network_nobody_looks_for_nodes(link: ClientLink, play: Play) -> None:
+    link.configure("", online=False)
+    link.wish({"command": "browse", "wanted": True})
+    assert not link.poll(1.0)
+    assert (link.pid, play.heard()) == (None, [])
+
+
+def test_going_offline_forgets_the_nodes_that_were_found(link: ClientLink, play: Play) -> None:
+    link.configure("box", online=True)
+    link.wish({"command": "browse", "wanted": True})
+    start(link, play)
+    play.say({"event": "nodes", "nodes": [{"name": "box", "address": "box-1.local"}]})
+    wait_for(lambda: link.poll(1.0), "the event")
+    link.configure("box", online=False)
+    assert (link.pid, link.jobs.nodes) == (None, ())

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from addon.blender.jobs import Jobs
+from addon.blender.jobs import Jobs, Node, Notice
 
 RENDER = {
     "command": "render", "job": "a", "blend": "/p/x.blend", "title": "x.blend", "frames": "1-3", "folder": "/p/out",
@@ -111,3 +111,16 @@ def test_what_can_be_retried(state: str, failed: int, retriable: bool) -> None:
     jobs.apply(event("a", state, failed=failed))
     (job,) = jobs.rows()
     assert job.retriable is retriable
+
+
+def test_nodes_of_the_network_and_notices_are_taken_in() -> None:
+    jobs = Jobs()
+    box = {"name": "box", "address": "box-1.local", "version": "0.1.0", "fits": False, "answers": True, "more": 1}
+    jobs.apply({"event": "nodes", "nodes": [box]})
+    assert list(jobs.nodes) == [Node("box", "box-1.local", "0.1.0", fits=False, answers=True)]
+    jobs.apply({"event": "nodes", "nodes": []})
+    assert list(jobs.nodes) == []
+    # A notice is handed on once.
+    jobs.apply({"event": "notice", "text": "a.blend is rendered: 1 frame.", "failed": False})
+    taken = [jobs.take_notices() for _ in range(2)]
+    assert taken == [[Notice("a.blend is rendered: 1 frame.")], []]

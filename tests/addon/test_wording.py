@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
+from dataclasses import replace
+
 import pytest
 
 from addon.blender import wording
-from addon.blender.jobs import Connection, Job
+from addon.blender.jobs import Connection, Job, Node
 
 MB = 1_000_000
 
@@ -155,3 +157,14 @@ def test_missing_files_are_listed_by_data_block_as_far_as_there_is_room() -> Non
     *listed, more = wording.missing_files(waiting(wording.MISSING_SHOWN + 5))
     assert (len(listed), more) == (wording.MISSING_SHOWN, "and 5 more")
     assert wording.bar(waiting(1)) == (0.0, "Missing")
+
+
+def test_a_node_of_the_list_says_why_it_is_no_good() -> None:
+    box = Node("box", "box-1.local", "9.0.0")
+    assert (wording.is_usable(box), wording.node_label(box)) == (True, "box   box-1.local")
+    other = replace(box, fits=False)
+    assert not wording.is_usable(other)
+    assert wording.node_label(other) == "box   box-1.local   has version 9.0.0, which does not fit"
+    silent = replace(box, answers=False)
+    assert not wording.is_usable(silent)
+    assert wording.node_label(silent).endswith("does not answer")

@@ -67,12 +67,12 @@ def show_tab(window: BlenderWindow, area: str = "VIEW_3D") -> None:
     wait_for(lambda: window.run(_SHOW_TAB.format(area=area)) == "Render", "the Render tab")
 
 
-def play_client(window: BlenderWindow, folder: Path) -> None:
+def play_client(window: BlenderWindow, folder: Path, address: str = "render-box") -> None:
     """Have the test play the client that the extension starts from now on."""
     window.run(
         f"from {ADDON}.addon.blender import live\n"
         f"live.client_command = lambda data: {Play.command(folder)!r}\n"
-        f"{PREFERENCES}.node_address = 'render-box'"
+        f"{PREFERENCES}.node_address = {address!r}"
     )
 
 

@@ -9,20 +9,27 @@ import pytest
 
 from tests.addon.scripted_client import Play, wait_for
 from tests.e2e.conftest import OpenWindow
-from tests.e2e.panel import ADDON, CONNECTED, PREFERENCES, job_event, play_client, save, show_tab, state
+from tests.e2e.panel import ADDON, CONNECTED, job_event, play_client, save, show_tab, state
 from tests.e2e.window import BlenderWindow
 
 THUMBNAIL = Path(__file__).with_name("thumbnail.jpg")
 Artefact = Callable[[str], Path]
 
 
-def test_without_a_node_the_panel_asks_for_one(window: BlenderWindow, play: Play, artefact: Artefact) -> None:
+def test_without_a_node_the_panel_asks_for_one(
+    window: BlenderWindow, play: Play, tmp_path: Path, artefact: Artefact
+) -> None:
+    # GIVEN a window without a node: nothing runs before somebody looks
+    play_client(window, tmp_path / "play", address="")
+    assert state(window)["client"] is None
+    # WHEN somebody does THEN nodes are looked for, and a save sends nothing
     show_tab(window)
     window.screenshot(artefact("panel-welcome"))
-    assert state(window)["client"] is None
+    wait_for(lambda: play.commands("browse"), "the client to look for nodes")
     save(window)
     assert state(window)["jobs"] == {}
-    assert play.heard() == []
+    assert {line.get("command") for line in play.heard()} == {None, "configure", "browse", "notify"}
+    assert play.commands("configure") == [{"command": "configure", "address": ""}]
 
 
 def test_offline_nothing_starts_and_the_panel_offers_the_setting(
@@ -174,9 +181,11 @@ answer = [len(windows), area.type, area.spaces.active.image.filepath, area.space
 
 
 @pytest.mark.parametrize("wide", [False, True])
-def test_the_extensions_preferences_open(window: BlenderWindow, wide: bool, artefact: Artefact) -> None:
+def test_the_extensions_preferences_open(
+    window: BlenderWindow, wide: bool, tmp_path: Path, play: Play, artefact: Artefact
+) -> None:
+    play_client(window, tmp_path / "play", "render-box.studio.example:7461" if wide else "")
     window.run(
-        f"{PREFERENCES}.node_address = {'render-box.studio.example:7461' if wide else ''!r}\n"
         "bpy.ops.screen.userpref_show(section='ADDONS')\n"
         f"bpy.ops.preferences.addon_expand(module={ADDON!r})\n"
         f"bpy.context.window_manager.addon_search = 'relay'"

@@ -31,18 +31,22 @@ def why_no_network() -> str:
 class Network:
     """For the programs that are started with `within` before their own words."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, beside: "Network | None" = None) -> None:
+        """`beside`: another one, whose user may join the two with a cable."""
         self._hosts = folder / "hosts"
         self._hosts.write_text("127.0.0.1 localhost\n")
+        rights = ["unshare", *_SPACES, "--map-root-user"]
+        if beside is not None:
+            rights = [*beside.within, "unshare", "--net", "--mount"]
         self._holder = subprocess.Popen(
-            ["unshare", *_SPACES, "--map-root-user", "sh", "-c", _HOLD, "sh", str(self._hosts)],
+            [*rights, "sh", "-c", _HOLD, "sh", str(self._hosts)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert self._holder.stdout is not None
         assert self._holder.stdout.readline() == "there\n"
         target = ("--target", str(self._holder.pid))
         # Without --wd it would be the root folder, and Python would find other programs' modules.
-        self.within = ("nsenter", "--preserve-credentials", *_SPACES, f"--wd={ROOT}", *target)
+        self.within: tuple[str, ...] = ("nsenter", "--preserve-credentials", *_SPACES, f"--wd={ROOT}", *target)
 
     def give(self, address: str) -> None:
         """From now on the node has this IP address, and that is what its name stands for."""
@@ -53,6 +57,21 @@ class Network:
         """Nobody has this address any more: what goes there is lost without a word, as when a machine has moved on."""
         self._ip("addr", "del", f"{address}/32", "dev", "lo")
         self._ip("route", "add", "blackhole", f"{address}/32")
+
+    def join(self, other: "Network") -> None:
+        """Lay a cable to another one, which is `beside` this one: a device `cable` in each, without an address."""
+        self._ip("link", "add", "cable", "type", "veth", "peer", "name", "cable", "netns", str(other._holder.pid))
+        for end in (self, other):
+            end._ip("link", "set", "cable", "up")
+
+    def plug(self, address: str) -> None:
+        """From now on the cable's end has this IP address, with its network, such as 10.78.0.1/24, and no other."""
+        self._ip("addr", "flush", "dev", "cable")
+        self._ip("addr", "add", address, "dev", "cable")
+
+    def unplug(self) -> None:
+        """The cable's end has no address any more."""
+        self._ip("addr", "flush", "dev", "cable")
 
     def close(self) -> None:
         """Let go of it; programs in it keep it as long as they run."""

@@ -55,6 +55,19 @@ export function iconButton(name, label, onclick, properties = {}) {
   return h("button", { type: "button", class: "icon", title: label, "aria-label": label, onclick, ...properties }, icon(name));
 }
 
+/** Put other children into an element; the keyboard stays at the same thing, or at what has taken its place. */
+export function refill(element, ...children) {
+  const within = (root) => [...root.querySelectorAll("a, button, input, select, summary, [tabindex]")];
+  const before = element.contains(document.activeElement) ? document.activeElement : null;
+  const [name, place] = [before && nameOf(before), within(element).indexOf(before)];
+  element.replaceChildren(...children);
+  if (!before) return;
+  const now = within(element);
+  (now.find((each) => nameOf(each) === name) ?? now[Math.min(place, now.length - 1)])?.focus({ preventScroll: true });
+}
+
+const nameOf = (element) => element.getAttribute("aria-label") || element.textContent;
+
 /** Ask before something that cannot be taken back. @returns {Promise<boolean>} */
 export function confirmed(question, verb) {
   return new Promise((decide) => {

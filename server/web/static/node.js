@@ -2,7 +2,7 @@
 // What the node's owner sees: who asks to be let in, Blenders, the machine, the store.
 
 import { ask } from "./api.js";
-import { complain, confirmed, h } from "./dom.js";
+import { complain, confirmed, h, refill } from "./dom.js";
 import { percent, size, time } from "./words.js";
 
 const LOOK_MS = 3000;
@@ -27,8 +27,8 @@ export class NodePage {
   /** Somebody came, went or asks. */
   changed() {
     const { requests = [], clients = [] } = this._state.clients ?? {};
-    this._asking.replaceChildren(h("h2", { id: "asking" }, "Asks to be let in"), ...(requests.length ? requests.map((each) => this._request(each)) : [h("p", { class: "quiet" }, "Nobody.")]));
-    this._clients.replaceChildren(h("h2", { id: "clients" }, "Is let in"), clients.length ? table(["Name", "Since", "Connected", ""], clients.map((each) => [
+    refill(this._asking, h("h2", { id: "asking" }, "Asks to be let in"), ...(requests.length ? requests.map((each) => this._request(each)) : [h("p", { class: "quiet" }, "Nobody.")]));
+    refill(this._clients, h("h2", { id: "clients" }, "Is let in"), clients.length ? table(["Name", "Since", "Connected", ""], clients.map((each) => [
       each.name + (each.manages ? " (trusted)" : ""), new Date(each.since * 1000).toLocaleDateString(), each.connected ? "yes" : "",
       h("button", { type: "button", onclick: () => this._revoke(each) }, "Let in no more"),
     ])) : h("p", { class: "quiet" }, "Only the account that runs the node."));
@@ -68,7 +68,7 @@ export class NodePage {
 
   _showWorkers({ slots, workers, gpus, cpu, memory }) {
     const warm = (celsius) => (celsius === null ? "" : `, ${Math.round(celsius)} °C`);
-    this._workers.replaceChildren(h("h2", { id: "workers" }, "Blenders"),
+    refill(this._workers, h("h2", { id: "workers" }, "Blenders"),
       table(["Slot", "Blender", "Does", "Memory", "Frames", "For"], workers.map((each) => [
         each.slot === null ? "spare" : `${each.slot + 1} of ${slots}`, each.blender, each.state === "spare" ? "" : each.state, size(each.memory), String(each.rendered), time(each.age_s)])),
       h("p", {}, `Processor: ${percent(cpu.load)} of ${cpu.cores} cores${warm(cpu.temperature_c)}. Memory: ${size(memory.used)} of ${size(memory.total)}.`),
@@ -76,7 +76,7 @@ export class NodePage {
   }
 
   _showStore(store) {
-    this._store.replaceChildren(h("h2", { id: "store" }, "Artists' files"),
+    refill(this._store, h("h2", { id: "store" }, "Artists' files"),
       h("p", {}, `${store.files} files, ${size(store.bytes)} of ${size(store.limit)}; jobs need ${size(store.needed)} of that.`),
       h("button", { type: "button", onclick: async () => {
         if (!(await confirmed("Delete what no job needs? The next save of those scenes travels whole.", "Delete"))) return;

@@ -2,14 +2,14 @@
 // The page as a whole: what is shown where, and what happens when something does.
 
 import { ask, follow, preview } from "./api.js";
-import { complain, confirmed, h, iconButton, say } from "./dom.js";
+import { complain, confirmed, h, iconButton, refill, say } from "./dom.js";
 import { openForm } from "./form.js";
 import { Gallery } from "./gallery.js";
 import { NodePage } from "./node.js";
-import { plot } from "./plot.js";
-import { empty, keepFrames, listed, take } from "./store.js";
+import { Plot } from "./plot.js";
+import { empty, expectFrames, keepFrames, listed, take } from "./store.js";
 import { Strip } from "./strip.js";
-import { chosen, dropped, interrupted, Upload } from "./upload.js";
+import { chosen, dropped, forgetKept, interrupted, Upload } from "./upload.js";
 import { openViewer } from "./viewer.js";
 import { OVER, percent, progress, size, stateOf, time } from "./words.js";
 
@@ -27,6 +27,7 @@ follow((name, data) => {
   const jobs = take(state, name, data);
   if (name === "hello") begin();
   else if (name === "clients") shown?.clientsChanged?.();
+  else if (name === "video") shown?.videoChanged?.(data);
   if (jobs === null) changedJobs = null;
   else if (changedJobs !== null) for (const job of jobs) changedJobs.add(job);
   draw();
@@ -108,9 +109,8 @@ class JobsPage {
     this._list = h("ul", { class: "jobs", "aria-label": "Jobs" });
     this._empty = h("div", { class: "empty" },
       h("p", {}, "Nothing is rendered here yet."),
-      h("p", { class: "quiet" }, "Drop a .blend, its folder or a zip of it anywhere on this page. Or press Ctrl+S in Blender, with the extension."),
-      interrupted() && h("p", {}, `An upload of ${interrupted()} was interrupted: choose the same files again, and it goes on where it was.`));
-    this.element = h("div", {}, h("h1", { class: "unseen" }, "Jobs"), this._list, this._empty);
+      h("p", { class: "quiet" }, "Drop a .blend, its folder or a zip of it anywhere on this page. Or press Ctrl+S in Blender, with the extension."));
+    this.element = h("div", {}, h("h1", { class: "unseen" }, "Jobs"), this._interrupted(), this._list, this._empty);
     this.changed(null);
   }
 
@@ -120,6 +120,16 @@ class JobsPage {
       const known = state.jobs.get(job);
       if (known) this._cards.get(job)?.show(known);
     }
+  }
+
+  /** What a reload has broken off; not what is being sent. */
+  _interrupted() {
+    const title = sending.hidden ? interrupted() : null;
+    if (title === null) return false;
+    const note = h("div", { class: "warning row" },
+      h("p", { class: "grow" }, `The upload of ${title} was interrupted: choose or drop the same files again, and it goes on where it was.`),
+      iconButton("close", `Forget the upload of ${title}`, () => { forgetKept(); note.remove(); }));
+    return note;
   }
 
   _reordered() {
@@ -202,8 +212,9 @@ class JobHead {
 
   async _look() {
     this._looking = true;
+    const meanwhile = expectFrames(state, this.job);
     try {
-      keepFrames(state, this.job, await ask("GET", `/api/jobs/${this.job}/frames`));
+      keepFrames(state, this.job, await ask("GET", `/api/jobs/${this.job}/frames`), meanwhile);
       changedJobs?.add(this.job);
       draw();
     } catch {
@@ -217,7 +228,7 @@ class JobHead {
     if (key === this._buttons) return;
     this._buttons = key;
     const does = (action) => () => act("POST", `/api/jobs/${job.job}/${action}`);
-    this.actions.replaceChildren(...[
+    refill(this.actions, ...[
       !over && (job.paused ? iconButton("resume", `Go on with ${job.title}`, does("resume")) : iconButton("pause", `Pause ${job.title}`, does("pause"))),
       !over && iconButton("up", `Move ${job.title} up`, () => move(job, -1)),
       !over && iconButton("down", `Move ${job.title} down`, () => move(job, 1)),
@@ -277,7 +288,8 @@ class JobPage {
     const open = (frame) => openFrame(job, frame);
     this._head = new JobHead(job, open);
     this._gallery = new Gallery(job, open);
-    this._plot = h("div");
+    this._plot = new Plot();
+    this._known = new Map(); // Videos.
     this._videos = h("div", { class: "row" });
     this._facts = h("p", { class: "quiet" });
     const known = state.jobs.get(job);
@@ -291,10 +303,11 @@ class JobPage {
       h("h2", {}, "Pictures"),
       h("div", { class: "row" }, h("a", { class: "button", href: `/api/jobs/${job}/zip`, download: "" }, "Save all as a zip"), this._videos),
       this._gallery.element,
-      h("h2", {}, "What the frames took"), this._plot);
-    this._showVideos([]);
+      h("h2", {}, "What the frames took"), this._plot.element);
+    this._showVideos();
     this._lookForVideos();
     this._done = -1;
+    this._asking = this._closed = false;
     this.changed(null);
   }
 
@@ -306,46 +319,65 @@ class JobPage {
       return;
     }
     this._head.show(job);
+    if (document.activeElement !== this._priority) this._priority.value = job.priority;
     this._facts.textContent = [job.blender && `Blender ${job.blender}`, job.device, `frames ${job.frames}`, `sent ${new Date(job.created * 1000).toLocaleString()}`].filter(Boolean).join(", ");
     const frames = state.frames.get(this._job);
     if (!frames) return;
     this._gallery.show(frames);
-    if (job.done !== this._done) {
-      this._done = job.done;
-      this._refreshSeconds(frames);
-    }
+    if (job.done !== this._done) this._refreshSeconds();
   }
 
-  /** Seconds of frames do not come with the events: they are asked for when some are done. */
-  async _refreshSeconds(frames) {
+  /** Seconds of frames do not come with the events: they are asked for when some are done, one question at a time. */
+  async _refreshSeconds() {
+    if (this._asking) return;
+    this._asking = true;
     try {
-      frames.seconds = (await ask("GET", `/api/jobs/${this._job}/frames`)).seconds;
-      this._plot.replaceChildren(plot(frames));
+      do {
+        this._done = state.jobs.get(this._job).done;
+        const { seconds } = await ask("GET", `/api/jobs/${this._job}/frames`);
+        const frames = state.frames.get(this._job);
+        if (!frames) break; // The node has come back meanwhile.
+        frames.seconds = seconds;
+        this._plot.show(frames);
+      } while (!this._closed && state.jobs.has(this._job) && state.jobs.get(this._job).done !== this._done);
     } catch {
-      // Next time.
+      this._done = -1; // Again with the next news.
     }
+    this._asking = false;
   }
 
   async _lookForVideos() {
     try {
-      this._showVideos((await ask("GET", `/api/jobs/${this._job}/videos`)).videos);
+      const { videos } = await ask("GET", `/api/jobs/${this._job}/videos`);
+      this._known = new Map(videos.map((each) => [each.video, each]));
+      this._showVideos();
     } catch {
       // Without them.
     }
   }
 
-  _showVideos(videos) {
+  videoChanged(video) {
+    if (video.job !== this._job) return;
+    this._known.set(video.video, video);
+    this._showVideos();
+  }
+
+  _showVideos() {
+    const videos = [...this._known.values()];
     const make = (codec, name) => h("button", { type: "button", onclick: async () => {
       if (await act("POST", `/api/jobs/${this._job}/videos`, { codec })) this._lookForVideos();
     } }, name);
-    this._videos.replaceChildren(...(state.node.ffmpeg ? [make("h264", "Make an H.264 video"), make("prores", "Make a ProRes video")] : [h("span", { class: "quiet" }, "For videos the node needs ffmpeg.")]),
+    refill(this._videos, ...(state.node.ffmpeg ? [make("h264", "Make an H.264 video"), make("prores", "Make a ProRes video")] : [h("span", { class: "quiet" }, "For videos the node needs ffmpeg.")]),
       ...videos.map((each) => (each.state === "done" ? h("a", { class: "button", href: `/api/videos/${each.video}`, download: "" }, `Save the ${each.codec} video, ${size(each.size)}`)
         : h("span", { class: "quiet" }, each.state === "failed" ? each.text : `Making the ${each.codec} video: ${percent(each.fraction)}`))));
-    if (videos.some((each) => each.state === "making")) setTimeout(() => this._lookForVideos(), 1000);
   }
 
-  restart() { this._head.restart(); }
-  close() {}
+  restart() {
+    this._head.restart();
+    this._lookForVideos();
+  }
+
+  close() { this._closed = true; }
 }
 
 // Sending

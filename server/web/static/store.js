@@ -4,7 +4,7 @@
 /** @typedef {{numbers: number[], places: Map<number, number>, states: string[], seconds: (number|null)[]}} Frames */
 
 export function empty() {
-  return { node: null, jobs: new Map(), frames: new Map(), clients: null };
+  return { node: null, jobs: new Map(), frames: new Map(), early: new Map(), clients: null };
 }
 
 /** Change `state` by an event; return the jobs that look different now, or null for all of them. */
@@ -14,6 +14,7 @@ export function take(state, name, data) {
       state.node = data.node;
       state.jobs = new Map(data.jobs.map((job) => [job.job, job]));
       state.frames.clear();
+      state.early.clear();
       state.clients = data.clients ?? null;
       return null;
     case "job":
@@ -25,11 +26,11 @@ export function take(state, name, data) {
       return null;
     case "frames": {
       const frames = state.frames.get(data.job);
-      if (!frames) return [];
-      for (const [frame, letter] of data.changes) {
-        const place = frames.places.get(frame);
-        if (place !== undefined) frames.states[place] = letter;
+      if (!frames) {
+        state.early.get(data.job)?.push(...data.changes);
+        return [];
       }
+      change(frames, data.changes);
       return [data.job];
     }
     case "preview": {
@@ -48,14 +49,31 @@ export function take(state, name, data) {
   }
 }
 
-/** Keep what GET /api/jobs/J/frames has answered. @returns {Frames} */
-export function keepFrames(state, job, answer) {
+function change(frames, changes) {
+  for (const [frame, letter] of changes) {
+    const place = frames.places.get(frame);
+    if (place !== undefined) frames.states[place] = letter;
+  }
+}
+
+/** A job's frames are being asked for: what changes meanwhile is kept, for it may be newer than the answer. */
+export function expectFrames(state, job) {
+  const meanwhile = [];
+  state.early.set(job, meanwhile);
+  return meanwhile;
+}
+
+/** Keep what GET /api/jobs/J/frames has answered, unless it was asked again or the node began anew since. */
+export function keepFrames(state, job, answer, meanwhile) {
+  if (state.early.get(job) !== meanwhile) return;
+  /** @type {Frames} */
   const frames = {
     numbers: answer.frames, states: [...answer.states], seconds: answer.seconds,
     places: new Map(answer.frames.map((frame, place) => [frame, place])),
   };
+  change(frames, meanwhile);
+  state.early.delete(job);
   state.frames.set(job, frames);
-  return frames;
 }
 
 /** Jobs as they are listed: what is unfinished in the order of work, then the newest first. */

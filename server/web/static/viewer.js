@@ -4,7 +4,7 @@
 import { ask, picture } from "./api.js";
 import { h, iconButton } from "./dom.js";
 import { comparable } from "./store.js";
-import { size, time } from "./words.js";
+import { size, spent } from "./words.js";
 
 const MOST_BYTES = 512 << 20; // Of decoded pictures that are held for playing.
 
@@ -20,11 +20,14 @@ class Viewer {
     this._frame = frame;
     this._other = null;
     this._player = null;
-    this._image = h("img", { alt: "" });
-    this._second = h("img", { alt: "", class: "second", hidden: true });
+    this._image = picturing("The node has no picture of this frame.", () => this._noted);
+    this._second = picturing("The other save has no picture of this frame.", () => this._noted);
+    this._second.classList.add("second");
+    this._second.hidden = true;
+    this._noted = h("p", { class: "noted", role: "status" });
     this._canvas = h("canvas", { hidden: true, "aria-label": "The frames, played" });
     this._wipe = h("input", { type: "range", class: "wipe", min: 0, max: 100, value: 50, hidden: true, "aria-label": "How much of the first picture is shown", oninput: () => this._cut() });
-    this._stage = h("div", { class: "stage" }, this._image, this._second, this._canvas, this._wipe);
+    this._stage = h("div", { class: "stage" }, this._image, this._second, this._canvas, this._wipe, this._noted);
     this._caption = h("p", { class: "caption", "aria-live": "polite" });
     this._play = h("button", { type: "button", onclick: () => this._toggle() }, "Play");
     this._compare = h("select", { "aria-label": "Compare with", onchange: () => this._choose() },
@@ -37,7 +40,7 @@ class Viewer {
         iconButton("back", "Frame before", () => this._go(-1)),
         iconButton("forward", "Frame after", () => this._go(1)),
         this._play, this._compare,
-        h("button", { type: "button", onclick: () => this._stage.classList.toggle("whole") }, "Fit or 1:1"),
+        h("button", { type: "button", "aria-pressed": "false", onclick: (event) => event.currentTarget.setAttribute("aria-pressed", String(this._stage.classList.toggle("whole"))) }, "1:1"),
         h("button", { type: "button", onclick: () => this._showLog() }, "Log"),
         this._files,
         iconButton("close", "Close", () => this.element.close(), { class: "icon last" })),
@@ -64,6 +67,7 @@ class Viewer {
 
   async _show(frame) {
     this._frame = frame;
+    this._noted.textContent = "";
     this._image.src = picture(this._job.job, frame);
     this._image.alt = `Frame ${frame} of ${this._job.title}`;
     if (this._other) this._second.src = picture(this._other, frame);
@@ -72,7 +76,7 @@ class Viewer {
     try {
       const known = await ask("GET", `/api/jobs/${this._job.job}/frames/${frame}`);
       if (frame !== this._frame) return;
-      this._caption.textContent = [`Frame ${frame}`, known.seconds === null ? "" : time(known.seconds), known.reason].filter(Boolean).join(", ");
+      this._caption.textContent = [`Frame ${frame}`, known.seconds === null ? "" : spent(known.seconds), known.reason].filter(Boolean).join(", ");
       this._files.replaceChildren(...known.outputs.map((each) => h("a", { href: `/api/outputs/${each.output}?download`, download: each.name, class: "button" }, `Save ${each.name}, ${size(each.size)}`)));
     } catch (error) {
       this._caption.textContent = error.message;
@@ -82,6 +86,7 @@ class Viewer {
   _choose() {
     this._other = this._compare.value || null;
     this._second.hidden = this._wipe.hidden = !this._other;
+    this._noted.textContent = "";
     if (this._other) {
       this._second.src = picture(this._other, this._frame);
       this._second.alt = `The same frame of the other save`;
@@ -120,6 +125,15 @@ class Viewer {
     this._player?.stop();
     this.element.remove();
   }
+}
+
+/** A picture that may not be there; `note` is where that is said. */
+function picturing(missing, note) {
+  const image = h("img", { alt: "", onload: () => image.classList.remove("gone"), onerror: () => {
+    image.classList.add("gone");
+    note().textContent = missing;
+  } });
+  return image;
 }
 
 /** Plays pictures at a rate; what is not loaded in time is waited for the first time round, and said. */

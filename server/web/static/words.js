@@ -9,6 +9,9 @@ export function time(seconds) {
   return `${Math.floor(whole / 3600)}h ${String(Math.floor((whole % 3600) / 60)).padStart(2, "0")}m`;
 }
 
+/** What a frame took: tenths matter where there are few seconds. */
+export const spent = (seconds) => (seconds < 10 ? `${seconds.toFixed(1)}s` : time(seconds));
+
 /** 12.3 MB, 4.0 GB. */
 export function size(bytes) {
   let value = bytes, unit = "B";
@@ -40,7 +43,7 @@ export function progress(job) {
     if (job.sample !== null && job.samples) parts.push(`sample ${job.sample} of ${job.samples}`);
     else if (job.tile !== null && job.tiles) parts.push(`tile ${job.tile} of ${job.tiles}`);
     if (job.eta_s !== null) parts.push(`${time(job.eta_s)} left`);
-  } else if (job.done) parts.push(`${time(job.seconds / job.done)} a frame`);
+  } else if (job.done) parts.push(`${spent(job.seconds / job.done)} a frame`);
   return parts.join(", ");
 }
 

@@ -11,6 +11,7 @@ export function h(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name === "draggable") element.draggable = value; // Links and pictures are, unless they are told not to be.
     else if (value === null || value === undefined || value === false) continue;
     else if (name === "class") element.className = value;
     else if (name.includes("-") || ["role", "for", "list", "colspan", "scope"].includes(name)) element.setAttribute(name, value === true ? "" : value);
@@ -37,6 +38,7 @@ const PATHS = {
   resume: "M8 5l11 7-11 7z",
   up: "M12 19V5M6 11l6-6 6 6",
   down: "M12 5v14M6 13l6 6 6-6",
+  send: "M12 16V5M7 10l5-5 5 5M4 15v4h16v-4",
   delete: "M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13",
   download: "M12 4v11M7 11l5 5 5-5M5 20h14",
   back: "M15 5l-7 7 7 7",
@@ -45,9 +47,9 @@ const PATHS = {
 };
 
 /** A drawing for a button; what it means stands beside it, or in its label. */
-export function icon(name) {
+export function icon(name, size = 18) {
   const path = s("path", { d: PATHS[name], fill: "none", stroke: "currentColor", "stroke-width": 2, "stroke-linecap": "round", "stroke-linejoin": "round" });
-  return s("svg", { viewBox: "0 0 24 24", width: 18, height: 18, "aria-hidden": "true" }, path);
+  return s("svg", { viewBox: "0 0 24 24", width: size, height: size, "aria-hidden": "true" }, path);
 }
 
 /** A button that is only a drawing. */

@@ -22,7 +22,7 @@ export function openForm(upload, begun) {
       h("div", { class: "row" }, h("h2", { id: "form-title", class: "grow" }, "Render"), iconButton("close", "Close", () => dialog.close())),
       field("File", blend), field("Scene", scene),
       field("Frames", frames, h("p", { id: "frames-help", class: "quiet" }, "As 1-48, 1-10,20 or 1-100x2"), h("div", { class: "row" },
-        h("button", { type: "button", onclick: () => fill(range()) }, "The scene's range"), h("button", { type: "button", onclick: () => fill(String(current().frame_current)) }, "Current frame"))),
+        h("button", { type: "button", onclick: () => fill(range()) }, "The scene's range"), h("button", { type: "button", onclick: () => fill(String(current()?.frame_current ?? 1)) }, "Current frame"))),
       field("Order", order),
       h("div", { class: "row" }, draft, h("label", { for: "draft" }, "Begin with a draft, where that costs little")),
       about, lacks, wrong, h("div", { class: "row end" }, go)));
@@ -30,6 +30,7 @@ export function openForm(upload, begun) {
   const current = () => blends[blend.value].scenes[scene.value] ?? null;
   const fill = (text) => { frames.value = text; };
   const range = () => {
+    if (current() === null) return "1";
     const { frame_start: start, frame_end: end, frame_step: step } = current();
     return start === end ? `${start}` : `${start}-${end}${step > 1 ? `x${step}` : ""}`;
   };
@@ -48,7 +49,7 @@ export function openForm(upload, begun) {
       ...fact("Picture", `${shown.width} × ${shown.height}, ${shown.format.replaceAll("_", " ").toLowerCase()}`),
       ...fact("Speed", `${Number(shown.fps.toFixed(3))} frames a second`),
       ...fact("Saved by", `Blender ${version}`)] : []));
-    fill(shown ? range() : "1");
+    fill(range());
     const camera = shown && !shown.camera && !shown.is_movie ? [h("p", { class: "warning" }, "This scene has no camera: Blender can only render it if its sequencer or compositor makes the picture.")] : [];
     lacks.replaceChildren(...camera, ...(text ? [h("p", { class: "warning" }, text)] : []), ...(missing.length ? [
       h("p", { class: "warning" }, `${missing.length === 1 ? "A file" : `${missing.length} files`} that the scene uses did not come along. Send them, too, or render without:`),

@@ -10,10 +10,10 @@ const LOOK_MS = 3000;
 export class NodePage {
   constructor(state) {
     this._state = state;
-    this._asking = h("section", { "aria-labelledby": "asking" });
-    this._clients = h("section", { "aria-labelledby": "clients" });
-    this._workers = h("section", { "aria-labelledby": "workers" });
-    this._store = h("section", { "aria-labelledby": "store" });
+    this._asking = h("section", { class: "card", "aria-labelledby": "asking" });
+    this._clients = h("section", { class: "card", "aria-labelledby": "clients" });
+    this._workers = h("section", { class: "card", "aria-labelledby": "workers" });
+    this._store = h("section", { class: "card", "aria-labelledby": "store" });
     this.element = h("div", { class: "node" }, h("h1", {}, "The node"), this._asking, this._workers, this._store, this._clients);
     this.changed();
     this._look();
@@ -77,7 +77,8 @@ export class NodePage {
 
   _showStore(store) {
     refill(this._store, h("h2", { id: "store" }, "Artists' files"),
-      h("p", {}, `${store.files} files, ${size(store.bytes)} of ${size(store.limit)}; jobs need ${size(store.needed)} of that.`),
+      h("progress", { max: Math.max(1, store.limit), value: store.bytes, "aria-label": "How full the store is" }),
+      h("p", {}, `${store.files} ${store.files === 1 ? "file" : "files"}, ${size(store.bytes)} of ${size(store.limit)}; jobs need ${size(store.needed)} of that.`),
       h("button", { type: "button", onclick: async () => {
         if (!(await confirmed("Delete what no job needs? The next save of those scenes travels whole.", "Delete"))) return;
         try {

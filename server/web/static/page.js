@@ -2,12 +2,12 @@
 // The page as a whole: what is shown where, and what happens when something does.
 
 import { ask, follow, preview } from "./api.js";
-import { complain, confirmed, h, iconButton, refill, say } from "./dom.js";
+import { complain, confirmed, h, icon, iconButton, refill, say } from "./dom.js";
 import { openForm } from "./form.js";
 import { Gallery } from "./gallery.js";
 import { NodePage } from "./node.js";
 import { Plot } from "./plot.js";
-import { empty, expectFrames, keepFrames, listed, take } from "./store.js";
+import { empty, expectFrames, keepFrames, listed, moved, take } from "./store.js";
 import { Strip } from "./strip.js";
 import { chosen, dropped, forgetKept, interrupted, Upload } from "./upload.js";
 import { openViewer } from "./viewer.js";
@@ -107,9 +107,11 @@ class JobsPage {
   constructor() {
     this._cards = new Map();
     this._list = h("ul", { class: "jobs", "aria-label": "Jobs" });
-    this._empty = h("div", { class: "empty" },
-      h("p", {}, "Nothing is rendered here yet."),
-      h("p", { class: "quiet" }, "Drop a .blend, its folder or a zip of it anywhere on this page. Or press Ctrl+S in Blender, with the extension."));
+    sortable(this._list);
+    this._empty = h("div", { class: "empty inviting" }, icon("send", 44),
+      h("h2", {}, "Nothing is rendered here yet."),
+      h("p", { class: "quiet" }, "Drop a .blend, its folder or a zip of it anywhere on this page. Or press Ctrl+S in Blender, with the extension."),
+      h("div", { class: "row" }, h("button", { type: "button", class: "primary", onclick: () => input.click() }, "Choose files"), h("button", { type: "button", onclick: () => folder.click() }, "Choose a folder")));
     this.element = h("div", {}, h("h1", { class: "unseen" }, "Jobs"), this._interrupted(), this._list, this._empty);
     this.changed(null);
   }
@@ -174,7 +176,7 @@ class JobHead {
     this.line = h("p", { class: "progress-line" });
     this.text = h("p", { class: "notice" });
     this.strip = new Strip(openFrame);
-    this.image = h("img", { class: "thumb", alt: "", decoding: "async" });
+    this.image = h("img", { class: "thumb", alt: "", decoding: "async", draggable: false });
     this.actions = h("div", { class: "row actions" });
     this._buttons = "";
     this._looking = false;
@@ -263,15 +265,44 @@ class Card {
     this._head = new JobHead(job, (frame) => { openFrame(job, frame); });
     const known = state.jobs.get(job), title = `title-${job}`;
     this.element = h("li", { "data-job": job }, h("article", { class: "card job", "aria-labelledby": title },
-      h("a", { href: `#/jobs/${job}`, class: "thumb-link", tabIndex: -1, "aria-hidden": "true" }, this._head.image),
+      h("a", { href: `#/jobs/${job}`, class: "thumb-link", tabIndex: -1, draggable: false, "aria-hidden": "true" }, this._head.image),
       h("div", { class: "grow" },
-        h("div", { class: "row" }, h("h2", { id: title, class: "grow" }, h("a", { href: `#/jobs/${job}` }, known.title)), this._head.state, this._head.actions),
+        h("div", { class: "row" }, h("h2", { id: title, class: "grow" }, h("a", { href: `#/jobs/${job}`, draggable: false }, known.title)), this._head.state, this._head.actions),
         this._head.bar, this._head.line, this._head.strip.element, this._head.text)));
     this.show(known);
   }
-  show(job) { this._head.show(job); }
+  show(job) {
+    this._head.show(job);
+    this.element.draggable = !OVER.has(job.state);
+  }
   restart() { this._head.restart(); }
   close() {}
+}
+
+const DRAGGED = "application/x-relay-render-job";
+
+/** Jobs that wait can be pulled to another place; the buttons do the same for the keyboard. */
+function sortable(list) {
+  const over = (event) => (event.dataTransfer.types.includes(DRAGGED) ? event.target.closest("li[draggable=true]") : null);
+  const mark = (item) => {
+    for (const each of list.children) each.classList.toggle("aimed", each === item);
+  };
+  list.addEventListener("dragstart", (event) => {
+    event.dataTransfer.setData(DRAGGED, event.target.dataset?.job ?? "");
+    event.dataTransfer.effectAllowed = "move";
+  });
+  list.addEventListener("dragover", (event) => mark(over(event)));
+  list.addEventListener("dragend", () => mark(null));
+  list.addEventListener("drop", (event) => {
+    const item = over(event), job = event.dataTransfer.getData(DRAGGED);
+    if (!item || !job) return;
+    event.preventDefault();
+    event.stopPropagation();
+    mark(null);
+    const waiting = listed(state).filter((each) => !OVER.has(each.state)).map((each) => each.job);
+    const before = moved(waiting, job, item.dataset.job);
+    if (before !== undefined) act("POST", `/api/jobs/${job}/move`, { before });
+  });
 }
 
 function openFrame(job, frame) {

@@ -85,6 +85,13 @@ export function listed(state) {
   return [...waiting, ...jobs.filter(over).reverse()];
 }
 
+/** Which job comes after `job` when it takes the place of `target`: null for none, undefined where nothing moves. */
+export function moved(waiting, job, target) {
+  const from = waiting.indexOf(job), to = waiting.indexOf(target);
+  if (from < 0 || to < 0 || from === to) return undefined;
+  return from > to ? target : (waiting[to + 1] ?? null);
+}
+
 /** Other jobs that a job can be compared with: earlier saves of the same shot first. */
 export function comparable(state, job) {
   const others = [...state.jobs.values()].filter((other) => other.job !== job.job && other.done > 0).reverse();

@@ -27,7 +27,9 @@ class Viewer {
     this._noted = h("p", { class: "noted", role: "status" });
     this._canvas = h("canvas", { hidden: true, "aria-label": "The frames, played" });
     this._wipe = h("input", { type: "range", class: "wipe", min: 0, max: 100, value: 50, hidden: true, "aria-label": "How much of the first picture is shown", oninput: () => this._cut() });
-    this._stage = h("div", { class: "stage" }, this._image, this._second, this._canvas, this._wipe, this._noted);
+    this._line = h("div", { class: "cut", hidden: true });
+    this._sides = h("p", { class: "sides", hidden: true }, h("span", {}, "This save"), h("span", {}, "The other save"));
+    this._stage = h("div", { class: "stage" }, this._image, this._second, this._line, this._sides, this._canvas, this._wipe, this._noted);
     this._caption = h("p", { class: "caption", "aria-live": "polite" });
     this._play = h("button", { type: "button", onclick: () => this._toggle() }, "Play");
     this._compare = h("select", { "aria-label": "Compare with", onchange: () => this._choose() },
@@ -55,7 +57,7 @@ class Viewer {
     if (event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement) return;
     if (event.key in moves) this._go(moves[event.key]);
     else if (event.key === " " && event.target === this.element) this._toggle();
-    else if (event.key === "x" && this._other) this._second.hidden = !this._second.hidden;
+    else if (event.key === "x" && this._other) this._second.hidden = this._line.hidden = !this._second.hidden;
     else return;
     event.preventDefault();
   }
@@ -85,7 +87,7 @@ class Viewer {
 
   _choose() {
     this._other = this._compare.value || null;
-    this._second.hidden = this._wipe.hidden = !this._other;
+    for (const each of [this._second, this._wipe, this._line, this._sides]) each.hidden = !this._other;
     this._noted.textContent = "";
     if (this._other) {
       this._second.src = picture(this._other, this._frame);
@@ -97,6 +99,7 @@ class Viewer {
   /** The other save's picture is seen right of the cut. */
   _cut() {
     this._second.style.clipPath = `inset(0 0 0 ${this._wipe.value}%)`;
+    this._line.style.left = `${this._wipe.value}%`;
   }
 
   async _showLog() {

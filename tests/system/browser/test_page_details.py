@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The node's page where news comes while somebody does something, and where something breaks off."""
+
+import random
+from pathlib import Path
+
+from playwright.sync_api import Page, Route, expect
+
+from tests.system.browser.looks import state
+from tests.system.harness import Scene
+from tests.system.page import Browserless
+
+SLOW = {"SAMPLES": "4096", "SIZE": "640x480"}
+"""A frame that is still being rendered when the test is over."""
+
+EARLY_NEWS = """
+async () => {
+    const { empty, expectFrames, keepFrames, take } = await import("/static/store.js");
+    const state = empty();
+    const first = expectFrames(state, "j");
+    take(state, "frames", { job: "j", changes: [[2, "d"], [9, "d"]] });
+    keepFrames(state, "j", { frames: [1, 2, 3], states: "drq", seconds: [] }, first);
+    const kept = state.frames.get("j").states.join("");
+    const stale = expectFrames(state, "j");
+    take(state, "hello", { node: {}, jobs: [] });
+    keepFrames(state, "j", { frames: [1], states: "q", seconds: [] }, stale);
+    return [kept, state.frames.size];
+}
+"""
+
+ORDERS = """
+async () => {
+    const { moved } = await import("/static/store.js");
+    const jobs = ["a", "b", "c"];
+    return [moved(jobs, "c", "a"), moved(jobs, "a", "b"), moved(jobs, "a", "c"), moved(jobs, "b", "b") === undefined];
+}
+"""
+
+PEAK = """
+async () => {
+    const { thinned } = await import("/static/plot.js");
+    const points = Array.from({ length: 10000 }, (_, frame) => [frame, frame === 4321 ? 99 : 1]);
+    const kept = thinned(points, 600);
+    return [kept.length <= 600, kept.some(([frame, seconds]) => frame === 4321 && seconds === 99)];
+}
+"""
+
+
+def test_news_that_comes_before_the_frames_is_kept(page: Page) -> None:
+    assert page.evaluate(EARLY_NEWS) == ["ddq", 0]
+
+
+def test_a_job_takes_the_place_that_it_is_put_at(page: Page) -> None:
+    assert page.evaluate(ORDERS) == ["a", "c", None, True]
+
+
+def test_a_slow_frame_is_seen_among_thousands(page: Page) -> None:
+    assert page.evaluate(PEAK) == [True, True]
+
+
+def test_the_keyboard_stays_where_it_is(page: Page, api: Browserless, scene: Scene) -> None:
+    # GIVEN somebody who is at a button of the node's page
+    page.get_by_role("link", name="Node", exact=True).click()
+    prune = page.get_by_role("button", name="Delete what no job needs")
+    prune.focus()
+    # WHEN the page looks at the node again
+    for _ in range(2):
+        with page.expect_response("**/api/store"):
+            pass
+    # THEN the button has the keyboard still
+    expect(prune).to_be_focused()
+    # WHEN a job is paused with the keyboard
+    job = api.submit(api.upload({"shot.blend": scene(**SLOW)}), frames="1-4")["job"]
+    page.get_by_role("link", name="Jobs", exact=True).click()
+    page.get_by_role("button", name="Pause shot.blend").press("Enter")
+    # THEN the button that lets it go on has the keyboard
+    expect(state(page, "paused")).to_be_visible()
+    resume = page.get_by_role("button", name="Go on with shot.blend")
+    expect(resume).to_be_focused()
+    api.post(f"/api/jobs/{job}/cancel")
+
+
+def test_a_table_stays_open_while_frames_get_done(page: Page, api: Browserless, scene: Scene) -> None:
+    job = api.submit(api.upload({"shot.blend": scene(SAMPLES="256", SIZE="320x200")}), frames="1-6")["job"]
+    page.goto(f"http://127.0.0.1:{api.port}/#/jobs/{job}")
+    page.get_by_text("As a table").click()
+    expect(page.get_by_role("row")).to_have_count(7)
+    expect(state(page, "done")).to_be_visible()
+
+
+def test_jobs_are_pulled_to_another_place(page: Page, api: Browserless, scene: Scene) -> None:
+    # GIVEN three jobs that wait
+    upload = api.upload({"shot.blend": scene(**SLOW)})
+    jobs = [api.submit(upload, frames="1-4", title=title)["job"] for title in ("first", "second", "third")]
+    titles = page.get_by_role("list", name="Jobs").get_by_role("heading")
+    expect(titles).to_have_text(["first", "second", "third"])
+    # WHEN the last is pulled onto the second
+    page.locator(f'[data-job="{jobs[2]}"]').drag_to(page.locator(f'[data-job="{jobs[1]}"]'))
+    # THEN it comes before it, for the node as well
+    expect(titles).to_have_text(["first", "third", "second"])
+    assert api.get(f"/api/jobs/{jobs[2]}")["place"] < api.get(f"/api/jobs/{jobs[1]}")["place"]
+    for job in jobs:
+        api.post(f"/api/jobs/{job}/cancel")
+
+
+def test_a_frame_that_the_other_save_lacks_is_told_of(page: Page, api: Browserless, scene: Scene) -> None:
+    upload = api.upload({"shot.blend": scene()})
+    for frames in ("1", "1-2"):
+        assert api.until_over(api.submit(upload, frames=frames)["job"])
+    page.get_by_role("list", name="Jobs").get_by_role("heading").first.get_by_role("link").click()
+    page.get_by_role("button", name="Frame 2", exact=True).click()
+    viewer = page.get_by_role("dialog")
+    viewer.get_by_label("Compare with").select_option(index=1)
+    expect(viewer.get_by_text("The other save has no picture of this frame.")).to_be_visible()
+    viewer.get_by_role("button", name="Frame before").click()
+    expect(viewer.get_by_text("The other save has no picture of this frame.")).to_have_count(0)
+
+
+def test_a_reload_goes_on_with_the_upload(page: Page, api: Browserless, scene: Scene, tmp_path: Path) -> None:
+    # GIVEN a list that is not empty, and an upload of which one piece has come
+    api.until_over(api.submit(api.upload({"old.blend": scene()}), frames="1")["job"])
+    noise = tmp_path / "noise.png"
+    noise.write_bytes(random.Random(2).randbytes(12 << 20))
+    files = [noise, scene()]
+    offsets: list[str] = []
+
+    def meet(route: Route) -> None:
+        if route.request.method == "PATCH":
+            offsets.append(route.request.headers["upload-offset"])
+            if len(offsets) == 2:
+                return  # Never answered: the page goes away.
+        route.continue_()
+
+    page.route("**/api/uploads/*/files/noise.png", meet)
+    with page.expect_request(lambda request: request.headers.get("upload-offset") == str(8 << 20)):
+        page.get_by_label("Files to render").set_input_files(files)
+    # WHEN the page is loaded anew
+    page.reload()
+    # THEN it says what was interrupted
+    expect(page.get_by_text("was interrupted")).to_be_visible()
+    # AND the same files go on where they were
+    page.get_by_label("Files to render").set_input_files(files)
+    expect(page.get_by_role("heading", name="Render", exact=True)).to_be_visible()
+    assert offsets == ["0", str(8 << 20), str(8 << 20)]

@@ -10,7 +10,7 @@ export function time(seconds) {
 }
 
 /** What a frame took: tenths matter where there are few seconds. */
-export const spent = (seconds) => (seconds < 10 ? `${seconds.toFixed(1)}s` : time(seconds));
+export const spent = (seconds) => (seconds < 10 ? `${seconds.toFixed(seconds < 1 ? 2 : 1)}s` : time(seconds));
 
 /** 12.3 MB, 4.0 GB. */
 export function size(bytes) {

@@ -105,12 +105,11 @@ def test_jobs_are_pulled_to_another_place(page: Page, api: Browserless, scene: S
 
 def test_a_frame_that_the_other_save_lacks_is_told_of(page: Page, api: Browserless, scene: Scene) -> None:
     upload = api.upload({"shot.blend": scene()})
-    for frames in ("1", "1-2"):
-        assert api.until_over(api.submit(upload, frames=frames)["job"])
-    page.get_by_role("list", name="Jobs").get_by_role("heading").first.get_by_role("link").click()
+    jobs = [api.until_over(api.submit(upload, frames=frames)["job"])["job"] for frames in ("1", "1-2")]
+    page.goto(f"http://127.0.0.1:{api.port}/#/jobs/{jobs[1]}")
     page.get_by_role("button", name="Frame 2", exact=True).click()
     viewer = page.get_by_role("dialog")
-    viewer.get_by_label("Compare with").select_option(index=1)
+    viewer.get_by_label("Compare with").select_option(jobs[0])
     expect(viewer.get_by_text("The other save has no picture of this frame.")).to_be_visible()
     viewer.get_by_role("button", name="Frame before").click()
     expect(viewer.get_by_text("The other save has no picture of this frame.")).to_have_count(0)

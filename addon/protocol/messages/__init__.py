@@ -9,6 +9,7 @@ from .checks import as_line, as_text
 from .clients import AskClients, ChangeClient, ClientList, ClientStatus, Decide, PairingRequest, Revoke
 from .connection import Hello, Ping, Pong, Ready, Refusal, Refused, Scope, Welcome
 from .jobs import FINISHED, Cancel, Collect, Forget, JobChanged, JobGone, JobSpec, JobState, JobStatus, Retry, Submit
+from .logs import AskLog, Log
 from .outputs import Announce, Delivered, Grant, Output, Piece, Preview, Want
 from .store import AskStore, StoreStatus
 from .uploads import ChunkHead, Chunks, Codec, Need, Offer, Stored, Withdraw
@@ -18,6 +19,7 @@ __all__ = [
     "FINISHED",
     "Announce",
     "AskClients",
+    "AskLog",
     "AskStore",
     "AskWorkers",
     "Cancel",
@@ -40,6 +42,7 @@ __all__ = [
     "JobSpec",
     "JobState",
     "JobStatus",
+    "Log",
     "Message",
     "Need",
     "NodeMessage",
@@ -84,6 +87,7 @@ ClientMessage = (
     | Collect
     | Delivered
     | AskStore
+    | AskLog
     | AskWorkers
     | AskClients
     | Decide
@@ -104,6 +108,7 @@ NodeMessage = (
     | Preview
     | Announce
     | StoreStatus
+    | Log
     | Workers
     | ClientList
 )

@@ -84,7 +84,8 @@ def _fetched(job: str, to: str, folder: Path | None) -> Path:
 
 def _chosen(folder: Path) -> Sequence:
     """Return the longest sequence in a folder, and say what is left out."""
-    found = [each for each in sequences(folder.iterdir()) if each.suffix.lower() in STILLS]
+    files = folder.iterdir() if folder.is_dir() else ()  # Of a job that was fetched elsewhere nothing has come.
+    found = [each for each in sequences(files) if each.suffix.lower() in STILLS]
     if not found:
         raise fail(f"{folder} has no numbered frames that a video can be made of.", Exit.FILES_MISSING)
     if len(found) > 1:

@@ -186,6 +186,9 @@ def test_a_job_becomes_a_video(node: NodeProcess, scene: Scene, tmp_path: Path) 
     assert done.stdout.splitlines()[-1] == str(file)
     check_frames(folder, [FRAMES[number] for number in (0, 3, 6, 9)])
     assert probe(file) == {"codec_name": "h264", "pix_fmt": "yuv420p", "r_frame_rate": "12/1", "nb_read_frames": "4"}
+    # AND where its frames do not come any more, that is said
+    again = cli("video", job, "--to", node.address, "--folder", tmp_path / "none", data=tmp_path)
+    assert (again.returncode, "no numbered frames" in plain(again.stderr)) == (Exit.FILES_MISSING, True)
 
 
 def probe(file: Path) -> dict[str, str]:

@@ -18,7 +18,8 @@ NEEDS_FFMPEG = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs 
 
 def make_frame(path: Path, size: str, pixels: str = "rgb24") -> Path:
     subprocess.run(
-        ["ffmpeg", "-loglevel", "error", "-f", "lavfi", "-i", f"color=red:size={size}", "-frames:v", "1", "-pix_fmt",
+        ["ffmpeg", "-loglevel", "error", "-f", "lavfi", "-i", "color=red:size=640x360", "-frames:v", "1", "-vf",
+         f"format={pixels},scale={size.replace('x', ':')}", "-pix_fmt",
          pixels, "-y", path],
         check=True,
     )  # fmt: skip

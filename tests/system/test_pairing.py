@@ -81,7 +81,7 @@ def test_pairing_lets_an_account_in_and_revoking_ends_it_at_once(
     other = "000000" if digits != "000 000" else "000001"
     wrong = cli("allow", other, "--to", stranger.address, data=tmp_path, home=owner)
     # THEN nobody is let in
-    assert (wrong.returncode, "do not trust" in plain(wrong.stderr)) == (Exit.NOT_ALLOWED, True)
+    assert (wrong.returncode, "do not trust" in plain(wrong.stderr)) == (Exit.FAILED, True)
     # WHEN the digits are right, and the artist has compared them too
     client.send(command="compared", same=True)
     done = cli("allow", digits, "--to", stranger.address, data=tmp_path, home=owner)

@@ -16,6 +16,7 @@ from addon.protocol.manifest import Manifest
 from addon.protocol.messages import (
     Announce,
     AskClients,
+    AskLog,
     AskStore,
     AskWorkers,
     Cancel,
@@ -30,6 +31,7 @@ from addon.protocol.messages import (
     JobChanged,
     JobGone,
     JobSpec,
+    Log,
     Move,
     NodeMessage,
     Offer,
@@ -55,6 +57,7 @@ from addon.protocol.messages import (
 )
 from addon.protocol.version import PROTOCOL, VERSION
 
+from . import log_pieces
 from .background import Background
 from .clients import Clients
 from .endpoint import Endpoint
@@ -112,6 +115,7 @@ class Handlers:
             Grant: self._on_grant,
             Delivered: self._on_delivered,
             AskStore: self._on_ask_store,
+            AskLog: self._on_ask_log,
             AskWorkers: self._on_ask_workers,
             AskClients: self._on_ask_clients,
             Decide: self._on_decide,
@@ -330,6 +334,15 @@ class Handlers:
 
     async def _tell_workers(self, session: Session) -> None:
         self.endpoint.send(session, await self.node.workers())
+
+    def _on_ask_log(self, session: Session, message: AskLog, _: Buffer) -> None:
+        job = self._job(session, message.job)
+        self._ask(session, lambda: self._tell_log(session, job, message.after))
+
+    async def _tell_log(self, session: Session, job: Job, after: int) -> None:
+        """One log is kept for a job, so there is no telling which frame its lines are about."""
+        offset, size, text = await asyncio.to_thread(log_pieces.read, self.node.folders.log(job.id), after)
+        self.endpoint.send(session, Log(job.id, None, offset, size), text)
 
     # Who is let in
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A program for Blender, `blender -b --python list_files.py -- FILE LIST`: says what a .blend uses beside itself.
 
-Writes a JSON object to LIST, with "files", or with "error", Blender's own words. Where there is no window the command
-line asks in this way.
+Writes a JSON object to LIST: "files"; "scenes", of each by its name the first frame, the last and the step; "scene",
+that which the file opens with. Or "error", Blender's own words. Where there is no window the command line asks so.
 """
 
 import dataclasses
@@ -27,7 +27,11 @@ def _answer(blend: str) -> dict[str, Any]:
         bpy.ops.wm.open_mainfile(filepath=blend, load_ui=False, use_scripts=False)
     except RuntimeError as error:
         return {"error": str(error).removeprefix("Error: ").strip()}
-    return {"files": [dataclasses.asdict(each) for each in dependencies()]}
+    return {
+        "files": [dataclasses.asdict(each) for each in dependencies()],
+        "scenes": {each.name: (each.frame_start, each.frame_end, each.frame_step) for each in bpy.data.scenes},
+        "scene": bpy.context.scene.name,
+    }
 
 
 if __name__ == "__main__":

@@ -118,6 +118,15 @@ class Ledger:
                 else:
                     yield entry
 
+    def take(self, job: str) -> Entry | None:
+        """Return one entry and hold it from now on; None when there is none, or another process holds it."""
+        if job in self._locks or not self._path(job).exists() or not self._hold(job):
+            return None
+        entry = _read(self._path(job))
+        if entry is None:
+            self.remove(job)
+        return entry
+
     def save(self, entry: Entry) -> None:
         """Put an entry on disk, whole or not at all; a new one is held from now on."""
         self._hold(entry.job)
@@ -152,6 +161,12 @@ class Ledger:
 
     def _path(self, job: str) -> Path:
         return self._folder / f"{job}.json"
+
+
+def entries(folder: Path) -> list[Entry]:
+    """Return what a ledger's folder holds, whoever holds it now, the newest first."""
+    found = filter(None, map(_read, folder.glob("*.json")))
+    return sorted(found, key=lambda entry: -entry.created)
 
 
 def _read(path: Path) -> Entry | None:

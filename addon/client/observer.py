@@ -6,6 +6,7 @@ import contextlib
 import platform
 import uuid
 from collections.abc import AsyncIterator, Callable
+from typing import Self
 
 from ..keyring import Keyring
 from ..protocol.address import Address
@@ -17,8 +18,10 @@ from ..protocol.messages import (
     JobChanged,
     JobGone,
     JobStatus,
+    Log,
     NodeMessage,
     Ready,
+    Refusal,
     Refused,
     Scope,
     StoreStatus,
@@ -33,12 +36,23 @@ class Unreachable(ClientError):
     """The node does not answer."""
 
 
+class NotLetIn(Unreachable):
+    """The node does not let this account in."""
+
+
 class Declined(ClientError):
     """The node does not do what was asked."""
+
+    def __init__(self, text: str, reason: Refusal) -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
 class Observer:
     """The jobs of one node, kept up to date while the connection lasts."""
+
+    scope = Scope.ALL
+    """Everybody's jobs, for those who may see them."""
 
     def __init__(self) -> None:
         self.jobs: dict[str, JobStatus] = {}
@@ -51,19 +65,22 @@ class Observer:
         """Its last word about its Blenders, likewise."""
         self.clients: ClientList | None = None
         """Its last word about who is let in, likewise."""
-        self.refused = ""
-        """Why it refused what was asked last."""
+        self.log: tuple[Log, bytes] | None = None
+        """The piece of a log that it sent last, likewise."""
+        self.refused: Refused | None = None
+        """That it does not do what was asked last, and why."""
         self.failure = ""
         """Why the node is not there, one sentence; empty while it is."""
+        self._state = State.NONE
         self._listed: set[str] = set()
         self._complete = False
         self._changed = asyncio.Event()
-        hello = Hello(PROTOCOL, VERSION, uuid.uuid4().hex, platform.node(), Scope.ALL)
+        hello = Hello(PROTOCOL, VERSION, uuid.uuid4().hex, platform.node(), self.scope)
         self._connection = Connection(Keyring(), hello, self._on_news, self._on_message)
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def at(cls, address: Address) -> AsyncIterator["Observer"]:
+    async def at(cls, address: Address) -> AsyncIterator[Self]:
         """Connect, and yield when all jobs are known. Raises Unreachable with the reason."""
         observer = cls()
         observer._connection.configure(address)
@@ -81,27 +98,30 @@ class Observer:
 
     def forget_answers(self) -> None:
         """Wait for new ones to what is asked next."""
-        self.store = self.workers = self.clients = None
-        self.refused = ""
+        self.store = self.workers = self.clients = self.log = self.refused = None
 
     async def news(self, patient: bool = False) -> None:
         """Return when something has changed since the last time.
 
-        Raises Unreachable when the node is lost, unless `patient`: then what was known stays until it is back.
+        Raises Unreachable when the node is lost, NotLetIn or Declined when it does not take this client, unless
+        `patient`: then what was known stays until it is back.
         """
         await self._changed.wait()
         self._changed.clear()
         if self.failure and not patient:
-            raise Unreachable(self.failure)
+            if self._state == State.REFUSED:
+                raise Declined(self.failure, Refusal.VERSION)
+            raise (NotLetIn if self._state == State.UNPAIRED else Unreachable)(self.failure)
 
     async def until(self, holds: Callable[[], bool]) -> None:
         """Return when `holds()` does. Raises Unreachable when the node is lost, Declined when it refuses."""
         while not holds():
             if self.refused:
-                raise Declined(self.refused)
+                raise Declined(self.refused.text, self.refused.reason)
             await self.news()
 
     def _on_news(self, news: News) -> None:
+        self._state = news.state
         if news.state == State.CONNECTED:
             self.welcome_text = news.text
             self.sandboxed = news.welcome is not None and news.welcome.sandboxed
@@ -109,7 +129,7 @@ class Observer:
         self.failure = news.text if news.state in (State.LOST, State.REFUSED, State.UNPAIRED) else ""
         self._changed.set()
 
-    def _on_message(self, message: NodeMessage, _: Buffer) -> None:
+    def _on_message(self, message: NodeMessage, payload: Buffer) -> None:
         match message:
             case JobChanged(status=status):
                 self.jobs[status.job] = status
@@ -122,8 +142,10 @@ class Observer:
                 self.workers = message
             case ClientList():
                 self.clients = message
+            case Log():
+                self.log = message, bytes(payload)
             case Refused():
-                self.refused = message.text
+                self.refused = message
             case Ready():  # All that the node has; what it had before and did not name now is gone.
                 self.jobs = {job: status for job, status in self.jobs.items() if job in self._listed}
                 self._complete = True

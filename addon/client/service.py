@@ -131,7 +131,7 @@ class Client:
     async def run(self, adopt: bool = True) -> None:
         """Serve until cancelled; with `adopt` also the jobs of processes that have ended."""
         if adopt:
-            self._adopt()
+            self.adopt()
         try:
             await self._connection.run()
         finally:
@@ -143,7 +143,8 @@ class Client:
             self._herald.close()
             await self._browser.close()
 
-    def _adopt(self) -> None:
+    def adopt(self) -> None:
+        """Go on with the jobs of processes that have ended."""
         for entry in self._ledger.adopt():
             self._add(entry)
         for path in self._previews.iterdir():
@@ -257,6 +258,24 @@ class Client:
         """Now, but later than the orders that this one supersedes: the node goes by it, and a clock may be set back."""
         same = [job.entry for job in self._jobs.values() if order.group and job.entry.order.group == order.group]
         return max([time.time(), *(entry.created + 0.001 for entry in same)])
+
+    def resume(self, job: str) -> bool:
+        """Go on with one job of a process that has ended; False: another one has it, or there is none."""
+        entry = self._ledger.take(job)
+        if entry is None:
+            return False
+        self._add(entry)
+        if entry.end == "failed" and not entry.accepted:
+            self.retry(job)
+        return True
+
+    def is_home(self, job: str) -> bool:
+        """Whether nothing of a job is on its way to the node or here."""
+        return job not in self._jobs or self._jobs[job].over
+
+    async def noted(self) -> None:
+        """Return when all is kept that the next saves of the files can be told from."""
+        await asyncio.gather(*self._notes, return_exceptions=True)
 
     def let_go(self, job: str) -> None:
         """Drop a job from the ledger without a word to the node, which keeps it on its list."""

@@ -18,9 +18,9 @@ from typing import Any
 from .digest import Buffer
 from .errors import LocalProtocolError, RemoteProtocolError
 from .limits import MAX_HEADER_BYTES
-from .messages import Chunks, ClientMessage, Message, Need, NodeMessage, Offer, Piece, Preview
+from .messages import Chunks, ClientMessage, Log, Message, Need, NodeMessage, Offer, Piece, Preview
 
-WITH_PAYLOAD = (Offer, Chunks, Need, Piece, Preview)
+WITH_PAYLOAD = (Offer, Chunks, Need, Piece, Preview, Log)
 _CLIENT_TYPES: tuple[type, ...] = typing.get_args(ClientMessage)
 _NODE_TYPES: tuple[type, ...] = typing.get_args(NodeMessage)
 

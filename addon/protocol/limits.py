@@ -22,6 +22,9 @@ MAX_MESSAGE_BYTES = 16 << 20
 PREVIEW_BYTES = 512 << 10
 """A JPEG of 320 pixels has some 20 KiB; this leaves room for noise."""
 
+LOG_BYTES = 64 << 10
+"""Of a log in one answer: further ones are asked for, so that none holds up the frames behind it."""
+
 HEARTBEAT_S = 1.0
 """How often a client says that it is there."""
 

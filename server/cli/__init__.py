@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The command line: one module for running a node, one for submitting to one, one for the rest that is said to one, one
-for looking at this machine.
-"""
+"""The command line: a module for running a node, and one for each kind of thing that is said to one."""
 
 import asyncio
 import logging
@@ -12,6 +10,7 @@ import rich.console
 import typer
 
 from ..sizes import parse_size
+from .exits import EPILOG, Exit, exit_for
 
 MOST_SLOTS = 64
 
@@ -23,6 +22,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
+    epilog=EPILOG,
 )
 
 
@@ -49,10 +49,15 @@ def slot_count(text: str) -> int | None:
     return int(text)
 
 
-def fail(sentence: str) -> typer.Exit:
+def fail(sentence: str, code: Exit = Exit.FAILED) -> typer.Exit:
     """Say what is wrong on stderr; raise what is returned."""
     errors.print(sentence, style="red", markup=False)
-    return typer.Exit(1)
+    return typer.Exit(code)
+
+
+def fail_for(error: Exception) -> typer.Exit:
+    """As `fail`, for an error whose text is the sentence."""
+    return fail(str(error), exit_for(error))
 
 
 def log_to_stderr(verbose: bool) -> None:
@@ -63,4 +68,4 @@ def log_to_stderr(verbose: bool) -> None:
     logging.getLogger("asyncio").setLevel(logging.WARNING)
 
 
-from . import node, submit, remote, page, pairing, machine, discover  # noqa: E402, F401, I001  (they add their commands, in this order, to `app`)
+from . import node, submit, remote, turns, following, fetching, words, film, page, pairing, machine, discover  # noqa: E402, F401, I001  (they add their commands, in this order, to `app`)

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a .blend uses beside itself: only Blender knows, so one of this machine is asked."""
+"""What a .blend uses beside itself, and its scenes' frames: only Blender knows, so one of this machine is asked."""
 
 import json
 import os
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from addon.blender import list_files
@@ -25,8 +26,20 @@ class NobodyToAsk(CannotAsk):
     """There is no Blender on this machine."""
 
 
-def dependencies_of(blend: Path, extra: Sequence[Path] = ()) -> tuple[Dependency, ...]:
-    """Return what `blend` uses; takes as long as a Blender needs to open it.
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a Blender says of a file."""
+
+    files: tuple[Dependency, ...]
+    """What it uses."""
+    scenes: dict[str, tuple[int, ...]]
+    """Of each scene, by its name: first frame, last frame, step."""
+    scene: str
+    """The one that it opens with."""
+
+
+def contents_of(blend: Path, extra: Sequence[Path] = ()) -> Contents:
+    """Return what is in `blend`; takes as long as a Blender needs to open it.
 
     `extra`: Blenders beside those that are found. Raises NobodyToAsk or CannotAsk.
     """
@@ -43,8 +56,8 @@ def dependencies_of(blend: Path, extra: Sequence[Path] = ()) -> tuple[Dependency
         raise CannotAsk(f"It could not be asked about ({error})") from error
 
 
-def ask(blender: Blender, blend: Path) -> tuple[Dependency, ...]:
-    """Return what `blender` says that `blend` uses. Raises CannotAsk, OSError."""
+def ask(blender: Blender, blend: Path) -> Contents:
+    """Return what `blender` says of `blend`. Raises CannotAsk, OSError."""
     with tempfile.TemporaryDirectory(prefix="relay-render-") as folder:
         answer = Path(folder, "files.json")
         command = [*blender.command, list_files.__file__, "--", os.fspath(blend), os.fspath(answer)]
@@ -57,4 +70,6 @@ def ask(blender: Blender, blend: Path) -> tuple[Dependency, ...]:
         said = json.loads(answer.read_text("utf-8"))
     if "error" in said:
         raise CannotAsk(f"Blender {blender.name} could not open it ({said['error']})")
-    return tuple(build(Dependency, each) for each in said["files"])
+    contents = build(Contents, said)
+    assert isinstance(contents, Contents)
+    return contents

@@ -27,7 +27,8 @@ from ..quotas import Quota
 from ..sandbox import Containment, Mode, contain
 from ..serve import Options, serve
 from ..web.serving import PageOptions, Site
-from . import app, console, fail, log_to_stderr, run, size, slot_count
+from . import app, console, fail, fail_for, log_to_stderr, run, size, slot_count
+from .exits import Exit
 
 log = logging.getLogger(__name__)
 
@@ -216,7 +217,7 @@ def main(  # noqa: PLR0913, PLR0917 - each is an option
     try:
         everybodys = Quota().changed(quota)
     except ValueError as error:
-        raise fail(f"--quota: {error}") from None
+        raise fail(f"--quota: {error}", Exit.USAGE) from None
     try:
         hooks = _hooks(webhook, on_finish)
         make_folder(data, mode=0o700)  # Artists' files are nobody else's business.
@@ -258,7 +259,7 @@ def listen_address(text: str) -> Address:
             return Address(parse_address(text[:-2]).host, 0)
         return parse_address(text)
     except InvalidAddress as error:
-        raise fail(str(error)) from error
+        raise fail_for(error) from error
 
 
 def _page(text: str, certificate: Path | None) -> PageOptions | None:

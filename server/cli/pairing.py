@@ -25,8 +25,10 @@ from addon.protocol.messages import (
 )
 from addon.protocol.pairing import spaced
 
-from . import app, console, fail, run
+from . import app, console, fail, fail_for, output, run
+from .exits import Exit
 from .options import DEFAULT_TO, To
+from .output import Json
 from .remote import observing
 from .tables import moment
 
@@ -49,7 +51,7 @@ def pair(to: To = DEFAULT_TO) -> None:
             pairing = Pairing(parse_address(to), Keyring(), compare)
             await pairing.run()
         except (InvalidAddress, PairingFailed) as failure:
-            raise fail(str(failure)) from None
+            raise fail_for(failure) from None
         console.print(f"Paired with {to}.")
 
     run(ask())
@@ -64,7 +66,7 @@ def allow(
     """Let in who shows these digits."""
     code = re.sub(r"\s", "", "".join(digits))
     if not re.fullmatch("[0-9]{6}", code):
-        raise fail(f"{' '.join(digits)} are not six digits.")
+        raise fail(f"{' '.join(digits)} are not six digits.", Exit.USAGE)
 
     async def decide() -> None:
         async with observing(to) as observer:
@@ -89,6 +91,7 @@ def clients(  # noqa: PLR0913, PLR0917 - each is an option
     ] = None,
     scripts: Which = None,
     no_scripts: Which = None,
+    json: Json = False,
 ) -> None:
     """Show who is let in, and who asks to be.
 
@@ -116,6 +119,9 @@ def clients(  # noqa: PLR0913, PLR0917 - each is an option
                     client = change(_pick(listed, which))
                     changed = ChangeClient(client.client, client.name, client.manages, client.quota, client.scripts)
                     listed = await _list(observer, changed)
+            if json:
+                output.document(listed)
+                return
             console.print(_client_table(listed))
             for request in listed.requests:
                 console.print(
@@ -136,7 +142,9 @@ async def _list(observer: Observer, message: ClientMessage) -> ClientList:
 def _pick(listed: ClientList, start: str) -> ClientStatus:
     found = [client for client in listed.clients if client.client.startswith(start.lower())]
     if len(found) != 1:
-        raise fail(f"{len(found) or 'No'} clients begin with {start}: `python -m server clients` lists them.")
+        raise fail(
+            f"{len(found) or 'No'} clients begin with {start}: `python -m server clients` lists them.", Exit.USAGE
+        )
     return found[0]
 
 

@@ -27,7 +27,7 @@ def job_table(jobs: Iterable[JobStatus]) -> rich.table.Table:
         table.add_row(
             status.job[:8],
             escape(status.title),
-            f"[{colour}]{status.state}[/{colour}]",
+            f"[{colour}]{status.state}[/{colour}]" + (f" ({status.priority:+})" if status.priority else ""),
             escape(status.frames),
             f"{status.done}/{status.total} {status.fraction:4.0%}",
             "" if status.eta_s is None else short_time(status.eta_s),
@@ -35,6 +35,35 @@ def job_table(jobs: Iterable[JobStatus]) -> rich.table.Table:
             escape(" ".join((status.text, *status.notices))),
         )
     return table
+
+
+def details_table(status: JobStatus) -> rich.table.Table:
+    """All there is to say about one job, a line for each thing."""
+    colour = _COLOURS.get(status.state, "default")
+    rows = [
+        ("ID", status.job),
+        ("File", escape(status.title)),
+        ("State", f"[{colour}]{status.state}[/{colour}]"),
+        ("Submitted", moment(status.created)),
+        ("Frames", escape(status.frames)),
+        ("Done", f"{status.done} of {status.total}, {status.fraction:.0%}"),
+        ("Failed", str(status.failed) if status.failed else ""),
+        ("Waiting to be fetched", str(status.undelivered) if status.undelivered else ""),
+        ("Now", "" if status.frame is None else f"frame {status.frame}{_samples(status)}"),
+        ("Left", "" if status.eta_s is None else short_time(status.eta_s)),
+        ("Priority", str(status.priority) if status.priority else ""),
+        ("Blender", f"{status.blender or ''} {escape(status.device)}".strip()),
+        *(("", escape(text)) for text in (status.text, *status.notices)),
+    ]
+    table = rich.table.Table(box=None, show_header=False, pad_edge=False)
+    for name, text in rows:
+        if text:
+            table.add_row(name, text)
+    return table
+
+
+def _samples(status: JobStatus) -> str:
+    return "" if status.sample is None or status.samples is None else f", sample {status.sample} of {status.samples}"
 
 
 def worker_table(workers: Workers) -> rich.table.Table:

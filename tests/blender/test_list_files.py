@@ -10,7 +10,7 @@ import pytest
 from addon.client.gather import Dependency
 from server.blenders import Blender
 from server.cli import needs
-from server.cli.needs import CannotAsk, NobodyToAsk, ask, dependencies_of
+from server.cli.needs import CannotAsk, NobodyToAsk, ask, contents_of
 from tests.conftest import RunInBlender
 
 SCENE = """
@@ -19,6 +19,8 @@ image = bpy.data.images.new("wood", 8, 8)
 image.source = "FILE"
 image.filepath = "//textures/wood.png"
 image.use_fake_user = True
+titles = bpy.data.scenes.new("Titles")
+titles.frame_start, titles.frame_end, titles.frame_step = 3, 9, 2
 bpy.ops.wm.save_as_mainfile(filepath=os.environ["BLEND"])
 """
 
@@ -27,11 +29,13 @@ def test_it_says_what_the_window_would(blender: Blender, run_in_blender: RunInBl
     blend = tmp_path / "a film" / "sh\u00f6t 1.blend"
     blend.parent.mkdir()
     run_in_blender(blender, SCENE, BLEND=str(blend))
-    found = ask(blender, blend)
+    contents = ask(blender, blend)
+    found = contents.files
     assert [(Path(os.path.normpath(each.path)), each.owner) for each in found] == [
         (blend.parent / "textures" / "wood.png", 'Image "wood"')
     ]
     assert all(isinstance(each, Dependency) for each in found)
+    assert (contents.scene, contents.scenes) == ("Scene", {"Scene": (1, 250, 1), "Titles": (3, 9, 2)})
 
 
 @pytest.mark.parametrize("content", [b"", b"BLENDER17-01v0502", b"a letter"], ids=["empty", "cut short", "no .blend"])
@@ -64,4 +68,4 @@ def test_without_a_blender_for_it_there_is_a_sentence(
     blend = tmp_path / "shot.blend"
     blend.write_bytes(b"BLENDER17-01v0502" + b"ENDB" + bytes(28))
     with pytest.raises(kind, match=sentence):
-        dependencies_of(blend)
+        contents_of(blend)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from addon.client import locks
-from addon.client.ledger import Entry, Ledger, Order, Trigger
+from addon.client.ledger import Entry, Ledger, Order, Trigger, entries
 from addon.client.locks import FileLock
 
 ROOT = Path(__file__).parents[2]
@@ -55,6 +55,29 @@ def test_a_job_belongs_to_one_process_until_that_ends(tmp_path: Path) -> None:
         holder.kill()
     (adopted,) = Ledger(tmp_path).adopt()
     assert adopted.order == order()
+
+
+def test_one_entry_is_taken_and_the_others_are_left(tmp_path: Path) -> None:
+    # GIVEN the entries of a process that has ended
+    first = Ledger(tmp_path)
+    for number in (1, 2):
+        first.save(Entry(order(number), created=float(number)))
+    first.close()
+    # WHEN one is taken THEN nobody else can, and the other one stays for others
+    second, third = Ledger(tmp_path), Ledger(tmp_path)
+    taken = second.take(order(1).job)
+    assert taken is not None
+    assert (taken.order, third.take(order(1).job), second.take(order(3).job)) == (order(1), None, None)
+    assert [entry.order for entry in third.adopt()] == [order(2)]
+    # AND all can be looked at, the newest first
+    assert [entry.order for entry in entries(tmp_path)] == [order(2), order(1)]
+
+
+def test_a_file_that_is_no_entry_cannot_be_taken(tmp_path: Path) -> None:
+    (tmp_path / f"{'0' * 32}.json").write_text("")
+    assert entries(tmp_path) == []
+    assert Ledger(tmp_path).take("0" * 32) is None
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_that_is_no_entry_is_dropped(tmp_path: Path) -> None:

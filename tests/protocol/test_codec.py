@@ -50,6 +50,8 @@ SPECIAL = {
     "number": st.integers(0, 2**40),
     "size": st.integers(1, 2 * MAX_CHUNK_BYTES),
     "code": st.text("0123456789", min_size=6, max_size=6),
+    "frame": st.integers(0, 2**20 - 2),
+    "after": st.integers(0, 2**40),
     "shrink_to": st.none() | st.integers(0, 2**60),
 }
 BASES = st.sampled_from(Codec).flatmap(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from server.cli.submit import _bar
+from server.cli.bringing import _bar
 from server.room import ENOUGH_BYTES, LEAST_BYTES, WAITS, Room
 
 GB = 1 << 30

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from server.blenders import Blender
+from server.cli.exits import Exit
 from server.pictures import verify
 from tests.conftest import SmallDisk
 from tests.system.harness import (
@@ -262,12 +263,12 @@ def test_a_job_ordered_before_there_is_a_node_is_rendered_when_there_is(
 
 def test_the_command_line_says_what_is_wrong(tmp_path: Path) -> None:
     missing = cli("submit", tmp_path / "none.blend", data=tmp_path)
-    assert missing.returncode == 1
+    assert missing.returncode == Exit.FILES_MISSING
     assert "cannot be read: No such file or directory" in plain(missing.stderr)
     (tmp_path / "list.blend").write_text("milk")
     assert "not a .blend" in plain(cli("submit", tmp_path / "list.blend", data=tmp_path).stderr)
     unreachable = cli("status", "--to", f"127.0.0.1:{free_port()}", data=tmp_path)
-    assert unreachable.returncode == 1
+    assert unreachable.returncode == Exit.UNREACHABLE
     assert "Nothing listens on" in plain(unreachable.stderr)
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`python -m server submit`, `status`, `watch` and `cancel`, as a person runs them."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from addon.protocol.address import parse_address
 from addon.protocol.messages import JobStatus
 from server.blenders import Blender
 from server.cli import run
+from server.cli.exits import Exit
 from tests.conftest import RunInBlender
 from tests.system.harness import (
     FRAMES,
@@ -97,7 +99,7 @@ def test_submit_sends_what_the_scene_uses(
     # WHEN it is gone THEN nothing is rendered, and the artist reads which one
     sky.unlink()
     done = cli(*order, "--output", tmp_path / "without", data=tmp_path / "client")
-    assert done.returncode == 1
+    assert done.returncode == Exit.FILES_MISSING
     assert f'Image "sky" is not there: {sky}' in plain(done.stdout)
     assert "--without-missing" in plain(done.stderr)
     assert list((tmp_path / "client" / "jobs").iterdir()) == []
@@ -149,14 +151,14 @@ def test_ctrl_c_leaves_the_job_running_and_watch_brings_its_frames(
         submit.send_signal(signal.SIGINT)
         rest, errors = submit.communicate(timeout=20)
     # THEN it says how to get the frames
-    assert submit.returncode == 130, rest + errors
-    assert f"python -m server watch --to {node.address}" in plain(errors)
-    # AND that brings them
+    assert submit.returncode == Exit.INTERRUPTED, rest + errors
+    assert re.search(rf"python -m server submit --resume [0-9a-f]{{8}} --to {node.address} --data", plain(errors))
+    # AND `watch` brings them, too
     with start_cli("watch", *records) as watch:
         read_until(watch, "shot_012.png")
         watch.send_signal(signal.SIGINT)
         rest, errors = watch.communicate(timeout=20)
-    assert watch.returncode == 0, rest + errors
+    assert watch.returncode == Exit.INTERRUPTED, rest + errors
     check_frames(out)
 
 
@@ -190,7 +192,7 @@ def test_watch_outlives_a_node_that_is_silent_for_a_while(
         read_until(watch, "shot_012.png")
         watch.send_signal(signal.SIGINT)
         rest, errors = watch.communicate(timeout=20)
-    assert watch.returncode == 0, rest + errors
+    assert watch.returncode == Exit.INTERRUPTED, rest + errors
     check_frames(tmp_path / "frames")
 
 

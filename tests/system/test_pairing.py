@@ -14,6 +14,7 @@ from zmq.utils.monitor import parse_monitor_message
 from addon.keyring import HOME_VARIABLE, KeyPair, Keyring
 from addon.protocol.address import parse_address
 from addon.protocol.messages import (
+    AskLog,
     Cancel,
     Collect,
     Delivered,
@@ -29,6 +30,7 @@ from addon.protocol.messages import (
 )
 from addon.protocol.version import PROTOCOL, VERSION
 from server.blenders import Blender
+from server.cli.exits import Exit
 from server.clients import client_id
 from tests.system.harness import ClientProcess, NodeProcess, Peer, Scene, StartClient, cli, plain
 
@@ -79,7 +81,7 @@ def test_pairing_lets_an_account_in_and_revoking_ends_it_at_once(
     other = "000000" if digits != "000 000" else "000001"
     wrong = cli("allow", other, "--to", stranger.address, data=tmp_path, home=owner)
     # THEN nobody is let in
-    assert (wrong.returncode, "do not trust" in plain(wrong.stderr)) == (1, True)
+    assert (wrong.returncode, "do not trust" in plain(wrong.stderr)) == (Exit.FAILED, True)
     # WHEN the digits are right, and the artist has compared them too
     client.send(command="compared", same=True)
     done = cli("allow", digits, "--to", stranger.address, data=tmp_path, home=owner)
@@ -93,7 +95,7 @@ def test_pairing_lets_an_account_in_and_revoking_ends_it_at_once(
     assert (seen.returncode, job[:8] in seen.stdout) == (0, True), seen.stderr
     for command in ("store", "clients"):
         refused = cli(command, "--to", stranger.address, data=tmp_path)
-        assert (refused.returncode, plain(refused.stderr)) == (1, "Only the node's owner can ask this. ")
+        assert (refused.returncode, plain(refused.stderr)) == (Exit.NOT_ALLOWED, "Only the node's owner can ask this. ")
     # AND after a restart it is still let in
     stranger.kill()
     stranger.start()
@@ -107,7 +109,7 @@ def test_pairing_lets_an_account_in_and_revoking_ends_it_at_once(
     told = client.until(lambda line: line["event"] == "connection" and line["state"] == "unpaired")
     assert "not let" in told["text"]
     again = cli("status", "--to", stranger.address, data=tmp_path)
-    assert (again.returncode, "pair with it" in plain(again.stderr)) == (1, True), again.stderr
+    assert (again.returncode, "pair with it" in plain(again.stderr)) == (Exit.NOT_ALLOWED, True), again.stderr
 
 
 def test_whoever_sees_other_digits_or_is_turned_away_is_not_let_in(
@@ -195,7 +197,7 @@ def test_an_artist_neither_sees_nor_commands_what_others_have(
     stranger = peer(node.address, other)
     stranger.hello(Hello(PROTOCOL, VERSION, "9" * 32, "other", Scope.ALL))  # Fails at the first status.
     # WHEN the other one commands it THEN it does not exist
-    for message in (Cancel(job), Retry(job), Collect(job)):
+    for message in (Cancel(job), Retry(job), Collect(job), AskLog(job, None, 0)):
         stranger.send(message)
         refused = stranger.receive()
         assert isinstance(refused, Refused), refused

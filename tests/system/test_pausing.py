@@ -4,7 +4,7 @@
 from pathlib import Path
 
 from server.blenders import Blender
-from tests.system.harness import NodeProcess, Scene, StartClient, StartNode
+from tests.system.harness import NodeProcess, Scene, StartClient, StartNode, cli, plain
 from tests.system.page import Browserless, Follower
 
 LONG = {"SAMPLES": "256", "SIZE": "320x200", "EVERY_SAMPLE": "1"}
@@ -85,3 +85,31 @@ def test_an_artist_orders_the_own_jobs_and_no_others(
     client.until(lambda line: line["event"] == "job" and line["job"] == waiting and not line["paused"])
     client.send(command="cancel", job=long)
     client.until_state(waiting, "done")
+
+
+def test_the_command_line_pauses_and_orders(node: NodeProcess, scene: Scene, tmp_path: Path) -> None:
+    # GIVEN a job under way, and two that wait
+    page = Browserless(node)
+    upload = page.upload({"shot.blend": scene(SAMPLES="4096", SIZE="640x480")})
+    first, one, two = (page.submit(upload, frames="1")["job"] for _ in range(3))
+
+    def say(*words: object) -> str:
+        done = cli(*words, "--to", node.address, data=tmp_path)
+        assert done.returncode == 0, done.stderr
+        return plain(done.stdout)
+
+    # THEN each word does what it says
+    assert "Paused shot.blend" in say("pause", one[:8])
+    assert page.get(f"/api/jobs/{one}")["paused"]
+    assert "Paused." in say("status")
+    say("resume", one[:8])
+    assert not page.get(f"/api/jobs/{one}")["paused"]
+    assert f"comes before shot.blend ({one[:8]})" in say("move", two[:8], "--before", one[:8])
+    say("priority", first[:8], "-3")
+    jobs = {each["job"]: (-each["priority"], each["place"]) for each in page.get("/api/jobs")["jobs"]}
+    assert sorted(jobs, key=lambda job: jobs[job]) == [two, one, first]
+    assert "comes last" in say("move", two[:8])
+    # AND what has ended gets a sentence
+    page.post(f"/api/jobs/{one}/cancel")
+    refused = cli("pause", one[:8], "--to", node.address, data=tmp_path)
+    assert (refused.returncode, "has ended already" in plain(refused.stderr)) == (1, True)

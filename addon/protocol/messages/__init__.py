@@ -25,6 +25,7 @@ from .jobs import (
     Retry,
     Submit,
 )
+from .logs import AskLog, Log
 from .outputs import Announce, Delivered, Grant, Output, Piece, Preview, Want
 from .store import AskStore, StoreStatus
 from .uploads import ChunkHead, Chunks, Codec, Need, Offer, Stored, Withdraw
@@ -34,6 +35,7 @@ __all__ = [
     "FINISHED",
     "Announce",
     "AskClients",
+    "AskLog",
     "AskStore",
     "AskWorkers",
     "Cancel",
@@ -56,6 +58,7 @@ __all__ = [
     "JobSpec",
     "JobState",
     "JobStatus",
+    "Log",
     "Message",
     "Move",
     "Need",
@@ -108,6 +111,7 @@ ClientMessage = (
     | Collect
     | Delivered
     | AskStore
+    | AskLog
     | AskWorkers
     | AskClients
     | Decide
@@ -128,6 +132,7 @@ NodeMessage = (
     | Preview
     | Announce
     | StoreStatus
+    | Log
     | Workers
     | ClientList
 )

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`python -m server logs`: what Blender said about a job."""
+
+import codecs
+import sys
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+import typer
+
+from addon.client.observer import Observer
+from addon.protocol.messages import FINISHED, AskLog
+
+from . import app, errors, fail, run
+from .exits import Exit
+from .options import DEFAULT_TO, Job, To, to_go_on
+from .remote import observing, pick
+
+
+@app.command()
+def logs(
+    job: Job,
+    to: To = DEFAULT_TO,
+    frame: Annotated[
+        int | None, typer.Option(min=0, help="Only what concerns this frame, where the node keeps that apart.")
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job has ended.")] = False,
+) -> None:
+    """Show what Blender has said about a job, as long as the node has it."""
+    try:
+        run(_show(job, to, frame, follow))
+    except KeyboardInterrupt:
+        again = to_go_on("logs", job, "--follow", to=to)
+        errors.print(f"The job goes on. To see more: {again}", soft_wrap=True, markup=False)
+        raise typer.Exit(Exit.INTERRUPTED) from None
+
+
+async def _show(start: str, to: str, frame: int | None, follow: bool) -> None:
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    size = 0
+    async with observing(to) as observer:
+        job = pick(start, observer.jobs).job
+        async for piece in _pieces(observer, job, frame, follow):
+            size += len(piece)
+            sys.stdout.write(decoder.decode(piece))
+            sys.stdout.flush()
+    if not size:
+        raise fail(f"The node has no log of job {job[:8]}: none yet, or none any more since all its frames are home.")
+
+
+async def _pieces(observer: Observer, job: str, frame: int | None, follow: bool) -> AsyncIterator[bytes]:
+    """Yield the log from its beginning to its end, or to the job's if it is followed."""
+    after = 0
+    told = frame is None
+    while True:
+        is_last = not follow or job not in observer.jobs or observer.jobs[job].state in FINISHED
+        observer.forget_answers()
+        observer.send(AskLog(job, frame, after))
+        await observer.until(lambda: observer.log is not None)
+        assert observer.log is not None
+        about, text = observer.log
+        if not told and about.frame is None:
+            errors.print("This node keeps one log for all frames of a job: here is all of it.", style="yellow")
+        told = True
+        yield text
+        after = about.offset + len(text)
+        if after < about.size:
+            continue
+        if is_last:
+            return
+        await observer.news()  # While a frame is rendered there are some at least every second.

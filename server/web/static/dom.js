@@ -65,7 +65,9 @@ export function refill(element, ...children) {
   element.replaceChildren(...children);
   if (!before) return;
   const now = within(element);
-  (now.find((each) => nameOf(each) === name) ?? now[Math.min(place, now.length - 1)])?.focus({ preventScroll: true });
+  const same = now.find((each) => nameOf(each) === name), instead = now[Math.min(place, now.length - 1)];
+  if (same) same.focus({ preventScroll: true });
+  else if (!instead?.classList.contains("primary")) instead?.focus({ preventScroll: true }); // Nobody allows what has just come.
 }
 
 const nameOf = (element) => element.getAttribute("aria-label") || element.textContent;

@@ -30,7 +30,7 @@ export class NodePage {
     refill(this._asking, h("h2", { id: "asking" }, "Asks to be let in"), ...(requests.length ? requests.map((each) => this._request(each)) : [h("p", { class: "quiet" }, "Nobody.")]));
     refill(this._clients, h("h2", { id: "clients" }, "Is let in"), clients.length ? table(["Name", "Since", "Connected", ""], clients.map((each) => [
       each.name + (each.manages ? " (trusted)" : ""), new Date(each.since * 1000).toLocaleDateString(), each.connected ? "yes" : "",
-      h("button", { type: "button", onclick: () => this._revoke(each) }, "Let in no more"),
+      h("button", { type: "button", "aria-label": `Let in no more: ${each.name}`, onclick: () => this._revoke(each) }, "Let in no more"),
     ])) : h("p", { class: "quiet" }, "Only the account that runs the node."));
   }
 
@@ -39,8 +39,8 @@ export class NodePage {
     return h("article", { class: "card row" },
       h("p", { class: "digits" }, `${each.code.slice(0, 3)} ${each.code.slice(3)}`),
       h("p", { class: "grow" }, `${each.name} (${each.host}). Let in only who shows the same digits.`),
-      h("button", { type: "button", class: "primary", onclick: () => decide(true) }, "Allow"),
-      h("button", { type: "button", onclick: () => decide(false) }, "Turn away"));
+      h("button", { type: "button", class: "primary", "aria-label": `Allow ${each.name}, ${each.code}`, onclick: () => decide(true) }, "Allow"),
+      h("button", { type: "button", "aria-label": `Turn away ${each.name}, ${each.code}`, onclick: () => decide(false) }, "Turn away"));
   }
 
   async _revoke(each) {

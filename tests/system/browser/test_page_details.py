@@ -46,6 +46,27 @@ async () => {
 """
 
 
+REFILLED = """
+async () => {
+    const { h, refill } = await import("/static/dom.js");
+    const box = h("div");
+    document.body.append(box);
+    const asks = (digits) => h("button", { class: "primary", "aria-label": `Allow ${digits}` }, "Allow");
+    const at = () => document.activeElement.getAttribute("aria-label");
+    refill(box, asks("111 111"));
+    box.firstChild.focus();
+    refill(box, asks("222 222"), asks("111 111"));
+    const same = at();
+    refill(box, asks("333 333"));
+    return [same, at()];
+}
+"""
+
+
+def test_the_keyboard_never_comes_to_allow_somebody_else(page: Page) -> None:
+    assert page.evaluate(REFILLED) == ["Allow 111 111", None]
+
+
 def test_news_that_comes_before_the_frames_is_kept(page: Page) -> None:
     assert page.evaluate(EARLY_NEWS) == ["ddq", 0]
 

@@ -150,10 +150,13 @@ class Books:
 
     def retry(self, job: Job) -> None:
         """Make what has failed pending again."""
+        failed = [task for task, seconds in self.store.costs(job.id) if seconds is None]
         self.store.retry_failed(job.id)
         self.store.refresh(job)
         self._begin_costs(job)
         self.move(job, JobState.QUEUED)
+        for task in failed:
+            self.audience.task_changed(job, task, TaskState.PENDING)
 
     def drop(self, job: Job) -> None:
         """Strike a job out, with all that is held of it."""

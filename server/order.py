@@ -6,6 +6,7 @@ be put between two others without touching these.
 """
 
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Protocol, TypeVar
 
 LOWEST, HIGHEST = -10, 10
@@ -36,19 +37,27 @@ def moved(job: _Placed, before: _Placed | None, waiting: Sequence[_Placed]) -> l
     `waiting`: all, in order, `job` included. The job takes over the priority of the one that it is put before.
     """
     others = [each for each in waiting if each is not job]
+    taken = {each.place for each in others}
     if before is None:
         last = others[-1] if others else job
-        return [(job, (min(job.priority, last.priority), last.place + 1))]
+        return [(job, (min(job.priority, last.priority), max(taken, default=job.place) + 1))]
     at = next(number for number, each in enumerate(others) if each is before)
     above = others[at - 1] if at and others[at - 1].priority == before.priority else None
-    place = before.place - 1 if above is None else (above.place + before.place) / 2
-    if above is None or above.place < place < before.place:
+    place = _between(before.place - 2 if above is None else above.place, before.place, taken)
+    if place is not None:
         return [(job, (before.priority, place))]
     # Numbers this near have none between them: all are counted anew.
-    anew = [*others[:at], job, *others[at:]]
-    return [
-        (each, (before.priority if each is job else each.priority, float(count))) for count, each in enumerate(anew)
-    ]
+    anew = enumerate([*others[:at], job, *others[at:]])
+    return [(each, (before.priority if each is job else each.priority, float(count))) for count, each in anew]
+
+
+def _between(low: float, high: float, taken: AbstractSet[float]) -> float | None:
+    """A place that nobody has, of whatever priority: no two are ever the same. None where there is no number left."""
+    while low < (place := (low + high) / 2) < high:
+        if place not in taken:
+            return place
+        low = place
+    return None
 
 
 def swapped(job: _Placed, before: _Placed | None, own: Sequence[_Placed]) -> list[tuple[_Placed, Turn]]:

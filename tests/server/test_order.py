@@ -37,8 +37,9 @@ def test_a_job_comes_right_before_the_one_that_was_named(queue: list[Waiting], d
     before = data.draw(st.sampled_from([None, *(each for each in queue if each is not job)]))
     others = [each.name for each in in_order(queue) if each is not job]
     # WHEN one is put before another
-    for each, (each.priority, each.place) in moved(job, before, in_order(queue)):
-        assert each.priority == each.priority
+    for each, turn in moved(job, before, in_order(queue)):
+        each.priority, each.place = turn
+    assert len({each.place for each in queue}) == len(queue)
     # THEN it is there, and the others are as they were
     now = names(in_order(queue))
     assert [name for name in now if name != job.name] == others
@@ -70,3 +71,17 @@ def test_an_artists_jobs_only_change_places_with_each_other(queue: list[Waiting]
     assert [each.owner for each in now] == owners
     mine = [each for each in now if each.owner == job.owner]
     assert mine.index(job) == (len(mine) - 1 if before is None else mine.index(before) - 1)
+
+
+def test_no_two_jobs_ever_have_one_place() -> None:
+    # GIVEN a job of a higher priority, whose place a move could take
+    high, first, second = Waiting(0, 0, 5, 1.0), Waiting(1, 0, 0, 2.0), Waiting(2, 0, 0, 3.0)
+    for each, turn in moved(second, first, [high, first, second]):
+        each.priority, each.place = turn
+    # WHEN it becomes like the others
+    high.priority = 0
+    # THEN they can still change places
+    waiting = in_order([high, first, second])
+    for each, turn in swapped(waiting[1], waiting[0], waiting):
+        each.priority, each.place = turn
+    assert in_order([high, first, second])[0] is waiting[1]

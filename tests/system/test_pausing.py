@@ -83,8 +83,18 @@ def test_an_artist_orders_the_own_jobs_and_no_others(
     assert paused["text"] == "Paused."
     client.send(command="resume", job=waiting)
     client.until(lambda line: line["event"] == "job" and line["job"] == waiting and not line["paused"])
+    # AND it is not put before what others have
+    refused = cli("priority", waiting[:8], "1", "--to", owned.address, data=tmp_path)
+    assert (refused.returncode, "Only the node's owner" in plain(refused.stderr)) == (4, True)
+    # BUT before another one of the own
+    last = client.render(scene(), tmp_path / "c", "1")
+    client.until_state(last, "queued")
+    moved = cli("move", last[:8], "--before", waiting[:8], "--to", owned.address, data=tmp_path)
+    assert moved.returncode == 0, moved.stderr
     client.send(command="cancel", job=long)
     client.until_state(waiting, "done")
+    ended = [line["job"] for line in client.seen if line["event"] == "job" and line["state"] == "done"]
+    assert list(dict.fromkeys(ended)) == [last, waiting]
 
 
 def test_the_command_line_pauses_and_orders(node: NodeProcess, scene: Scene, tmp_path: Path) -> None:

@@ -24,8 +24,9 @@ def chromium_arguments() -> list[str]:
     return ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Not for longer: while Playwright runs, the thread has a loop, and other tests could have none."""
     if CHROMIUM is None:
         reason = "needs a browser: apt install chromium"
         if os.environ.get("RELAY_REQUIRE_BLENDER") == "1":

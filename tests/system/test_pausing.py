@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Jobs that wait because somebody says so, and whose turn it is."""
 
+import json
 from pathlib import Path
 
 from server.blenders import Blender
@@ -91,10 +92,11 @@ def test_an_artist_orders_the_own_jobs_and_no_others(
     client.until_state(last, "queued")
     moved = cli("move", last[:8], "--before", waiting[:8], "--to", owned.address, data=tmp_path)
     assert moved.returncode == 0, moved.stderr
+    status = json.loads(cli("status", "--json", "--to", owned.address, data=tmp_path).stdout)
+    places = {each["job"]: each["place"] for each in status["jobs"]}
+    assert sorted(places, key=lambda job: places[job]) == [long, last, waiting]
     client.send(command="cancel", job=long)
     client.until_state(waiting, "done")
-    ended = [line["job"] for line in client.seen if line["event"] == "job" and line["state"] == "done"]
-    assert list(dict.fromkeys(ended)) == [last, waiting]
 
 
 def test_the_command_line_pauses_and_orders(node: NodeProcess, scene: Scene, tmp_path: Path) -> None:

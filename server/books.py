@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from addon.protocol.frame_range import parse_frames
-from addon.protocol.messages import JobState, Refusal
+from addon.protocol.messages import JobState
 
 from . import disk
 from .attempts import OpenAttempts
-from .errors import RequestRefused
+from .errors import UNKNOWN_JOB
 from .forecast import Costs
 from .job_folders import JobFolders
 from .job_store import JobStore, NewOutput
@@ -72,7 +72,7 @@ class Books:
         try:
             return self._jobs[job]
         except KeyError:
-            raise RequestRefused(Refusal.UNKNOWN_JOB, "The node does not know this job (any more).") from None
+            raise UNKNOWN_JOB from None
 
     def in_order(self) -> list[Job]:
         """Return the jobs that are not finished, in the order of work."""

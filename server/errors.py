@@ -16,6 +16,10 @@ class RequestRefused(ServerError):
         self.reason = reason
 
 
+UNKNOWN_JOB = RequestRefused(Refusal.UNKNOWN_JOB, "The node does not know this job (any more).")
+"""Also for a job that is somebody else's: to them it does not exist."""
+
+
 class StoreTooNew(ServerError):
     """The data folder was written by a newer version of Relay Render: update this one, or choose another --data."""
 

@@ -61,7 +61,7 @@ from . import log_pieces
 from .background import Background
 from .clients import Clients
 from .endpoint import Endpoint
-from .errors import RequestRefused
+from .errors import UNKNOWN_JOB, RequestRefused
 from .jobs import Job, Task, TaskState
 from .letting_in import LettingIn
 from .node import Node
@@ -79,8 +79,6 @@ STEADY_S = 0.8
 NEWS_S = 0.1
 """A job's news go out at most this often: a sidebar is redrawn no faster, and a night of frames costs no bandwidth."""
 
-
-UNKNOWN_JOB = RequestRefused(Refusal.UNKNOWN_JOB, "The node does not know this job (any more).")
 
 INTERNAL_ERROR = "The node made a mistake and could not do this: its log says what happened."
 

@@ -72,12 +72,13 @@ class Access:
         self._visitor = visitor
         self.cookie_name = f"relay-render-{port}"
         self._cookie = hashlib.blake2b(b"cookie", key=token.encode(), digest_size=24).hexdigest()
-        self._names = {"localhost", *own_names()}
+        self.names = {"localhost", *_local_names(socket.gethostname())}
+        """Under which this machine is known, in lower case."""
 
     def check_host(self, host: str) -> None:
         """Raise ForeignHost unless a request's Host is this machine's: its name, or any address."""
         name = _host_of(host)
-        if not (_is_address(name) or name in self._names):
+        if not (_is_address(name) or name in self.names):
             raise ForeignHost(str(ForeignHost.__doc__))
 
     def check_token(self, token: str) -> None:
@@ -144,10 +145,15 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def own_names() -> set[str]:
-    """Return what this machine is called, in lower case: by itself, in its domain, and in multicast DNS."""
-    names = {name.lower().rstrip(".") for name in (socket.gethostname(), socket.getfqdn()) if name}
-    return names | {f"{name.split('.')[0]}.local" for name in names if not _is_address(name)}
+def domain_names() -> set[str]:
+    """Return what this machine is called in its domain. Asks the network: call it in a thread."""
+    return _local_names(socket.getfqdn())
+
+
+def _local_names(name: str) -> set[str]:
+    """A name, and what multicast DNS makes of it."""
+    name = name.lower().rstrip(".")
+    return {name} if not name or _is_address(name) else {name, f"{name.partition('.')[0]}.local"}
 
 
 def _host_of(header: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from addon.protocol.version import VERSION
 
+from ..errors import UNKNOWN_JOB
 from ..jobs import Job
 from ..letting_in import LettingIn
 from ..node import Node
@@ -40,7 +41,7 @@ class Desk:
         """Return a job that a visitor may see. Raises RequestRefused: others do not exist for it."""
         found = self.node.books.job(job)
         if not visitor.may_see(found.owner):
-            self.node.books.job("")  # As for one that does not exist.
+            raise UNKNOWN_JOB
         return found
 
     def view(self, job: Job, visitor: Visitor) -> JobView:

@@ -20,7 +20,7 @@ from addon.client.recipe_cache import RecipeCache
 
 from ..errors import ServerError
 from ..sandbox import Containment
-from .access import Access, Visitor, kept_token
+from .access import Access, Visitor, domain_names, kept_token
 from .asking import Asker
 from .desk import Desk
 from .gate import Gate
@@ -84,7 +84,7 @@ class Site:
         self._videos = Videos(
             containment, data / "workers" / "videos", desk.node.folders.videos, lambda video: _tell_of(desk, video)
         )
-        access = Access(token, Visitor(owner, "the node's owner", manages=True), port)
+        self._access = access = Access(token, Visitor(owner, "the node's owner", manages=True), port)
         operations = (
             *JobApi(desk).operations,
             *ResultApi(desk).operations,
@@ -107,14 +107,21 @@ class Site:
             )
         )
         self._serving: asyncio.Task[None] | None = None
+        self._naming: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Serve from now on."""
         self._serving = asyncio.create_task(self._server.serve([self._socket]))
+        self._naming = asyncio.create_task(self._learn_names())
+
+    async def _learn_names(self) -> None:
+        self._access.names |= await asyncio.to_thread(domain_names)
 
     async def close(self) -> None:
         """End all answers."""
         self._uploads.close()
+        if self._naming is not None:
+            self._naming.cancel()
         await self._videos.close()
         self._desk.news.close()
         self._server.should_exit = True

@@ -94,6 +94,10 @@ class Spool:
             raise UNKNOWN_UPLOAD from None
         return record
 
+    def uploads(self) -> set[str]:
+        """Return the identifiers of all that are here."""
+        return {folder.name for folder in self._folder.iterdir()}
+
     def files(self, upload: str) -> Path:
         """Where its files are."""
         return self._folder / upload / "files"

@@ -100,6 +100,8 @@ class UploadApi:
     async def _begin(self, request: Request) -> Response:
         await body_of(request, Nothing)
         await in_thread(self._spool.sweep)
+        there = await in_thread(self._spool.uploads)
+        self._contents = {key: known for key, known in self._contents.items() if key[0] in there}
         return answer(UploadStarted(await in_thread(self._spool.begin, visitor_of(request).owner)), 201)
 
     def _upload(self, request: Request, upload: str) -> str:

@@ -114,10 +114,10 @@ class NodeProcess:
         assert match is not None
         return match
 
-    def until_logged(self, text: str) -> None:
+    def until_logged(self, text: str, times: int = 1) -> None:
         """Wait for words in its log, which nobody tells of."""
         deadline = time.monotonic() + PATIENCE_S
-        while text not in self.log.read_text():
+        while self.log.read_text().count(text) < times:
             assert time.monotonic() < deadline, self.log.read_text()[-2000:]
             time.sleep(0.05)
 

@@ -138,13 +138,14 @@ def test_a_node_that_goes_leaves_the_list_and_one_that_is_killed_is_marked(
     assert until_nodes(client, False) == [{**found, "answers": False}]
     node.start()
     assert until_nodes(client, True) == [found]
+    node.until_logged("announced in the network as", times=2)  # Else it has nothing to take back.
     # WHEN it ends THEN it is gone
     node.close()
     until_nodes(client)
     # AND who looks no more hears nothing more
     client.send(command="browse", wanted=False)
     node.start()
-    node.until_logged("announced in the network as")
+    node.until_logged("announced in the network as", times=3)
     client.send(command="configure", address="no address at all")
     client.until(lambda line: line["event"] == "connection" and line["state"] == "refused")
     assert [line for line in client.seen if line["event"] == "nodes"][-1]["nodes"] == []

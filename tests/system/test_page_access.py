@@ -1,13 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Who may see the page, and what is refused."""
 
+import http.client
 import io
+import shutil
+import ssl
+import subprocess
 import zipfile
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
-from tests.system.harness import ClientProcess, NodeProcess, Scene, cli
+from server.blenders import Blender
+from tests.system.harness import ClientProcess, NodeProcess, Scene, StartNode, cli
 from tests.system.page import Browserless, token_in
 
 
@@ -199,3 +205,33 @@ def test_the_command_line_knows_the_link(page: Browserless, node: NodeProcess, t
     # AND a port with no node has a sentence
     said = cli("page", "--print", "--to", "127.0.0.1:1", data=tmp_path)
     assert (said.returncode, "runs no node with a page" in said.stderr) == (1, True)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs a certificate: apt install openssl")
+def test_with_a_certificate_the_page_is_encrypted(any_blender: Blender, start_node: StartNode, tmp_path: Path) -> None:
+    # GIVEN a node with a certificate of its owner's
+    pem = tmp_path / "page.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", tmp_path / "key",
+         "-out", tmp_path / "cert"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    pem.write_text((tmp_path / "key").read_text() + (tmp_path / "cert").read_text())
+    node = start_node(any_blender, "--web-certificate", str(pem))
+    link = node.until_said(r"Its page: (https://\S+)")[1]
+    # WHEN it is opened by who trusts that
+    trusting = ssl.create_default_context(cafile=tmp_path / "cert")
+    connection = http.client.HTTPSConnection("127.0.0.1", urlsplit(link).port or 0, context=trusting)
+    connection.request("GET", f"/?{urlsplit(link).query}")
+    came = connection.getresponse()
+    # THEN its cookie never travels in the clear
+    assert came.status == 303
+    assert "Secure" in str(came.getheader("set-cookie"))
+    connection.close()
+    # AND without encryption there is no page
+    unencrypted = http.client.HTTPConnection("127.0.0.1", urlsplit(link).port or 0, timeout=10)
+    unencrypted.request("GET", "/")
+    with pytest.raises((OSError, http.client.HTTPException)):
+        unencrypted.getresponse()
+    unencrypted.close()

@@ -194,6 +194,8 @@ def test_it_fits_on_a_phone(page: Page, api: Browserless, scene: Scene) -> None:
     for where in ("#/", f"#/jobs/{job}", "#/node"):
         page.goto(f"http://127.0.0.1:{api.port}/{where}")
         expect(page.locator("main").get_by_role("heading").first).to_be_visible()
+        if where == "#/node":
+            expect(page.get_by_text("Processor:")).to_be_visible()  # With it comes the widest table.
         photograph(page, f"phone-{where.split('/')[1] or 'jobs'}")
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, where
     page.get_by_role("button", name="Render a file").click()

@@ -3,6 +3,7 @@
 
 import logging
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Annotated
@@ -267,8 +268,8 @@ def _page(text: str, certificate: Path | None) -> PageOptions | None:
     if text == "off":
         return None
     address = listen_address(text)
-    named = text.rstrip("]").endswith(f":{address.port}") and (address.host != text)
-    return PageOptions(address.host, address.port if named else None, certificate)
+    names_port = re.fullmatch(r"([^:]*|\[.*\]):\d+", text) is not None
+    return PageOptions(address.host, address.port if names_port else None, certificate)
 
 
 def _blenders(extra: list[Path]) -> list[Blender]:

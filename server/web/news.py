@@ -86,7 +86,6 @@ class News:
         self._pages: set[Page] = set()
         self._changed: dict[str, Job] = {}
         self._frames: defaultdict[str, dict[int, str]] = defaultdict(dict)
-        self._owners: dict[str, str] = {}
         self._previews: Counter[str] = Counter()
         self._timer: asyncio.TimerHandle | asyncio.Handle | None = None
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A program for Blender, `blender -b --python describe.py -- FILE ANSWER ROOT`: says what is in a .blend.
+"""A program for Blender, `blender -b --python describe.py -- FILE ANSWER`: says what is in a .blend.
 
-Writes a JSON object to ANSWER: "scenes", "files" that it uses, and "version", or "error", Blender's own words. ROOT is
-the folder that holds the package `addon`. The node asks so what a browser has sent.
+Writes a JSON object to ANSWER: addon.client.contents.Contents, or "error", Blender's own words. Where there is no
+window the command line asks so, and the node what a browser has sent.
 """
 
 import dataclasses
@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 
-def main(blend: str, answer: str, root: str) -> None:
+def main(blend: str, answer: str) -> None:
     """Open `blend` and write down what is in it."""
-    sys.path.insert(0, root)
     Path(answer).write_text(json.dumps(_answer(blend)), encoding="utf-8")
 
 
 def _answer(blend: str) -> dict[str, Any]:
     import bpy  # noqa: PLC0415 - this module is found without one
 
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
     from addon.blender.dependencies import dependencies  # noqa: PLC0415 - found only now
 
     try:
@@ -70,4 +70,4 @@ def _samples(scene: Any) -> int | None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[-3:])
+    main(*sys.argv[-2:])

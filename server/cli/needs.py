@@ -1,18 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a .blend uses beside itself, and its scenes' frames: only Blender knows, so one of this machine is asked."""
+"""What is in a .blend, and what it uses beside itself: only Blender knows, so one of this machine is asked."""
 
 import json
 import os
 import subprocess
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from addon.blender import list_files
-from addon.client.gather import Dependency
+from addon.blender import describe
+from addon.client.contents import Contents, contents
 from addon.protocol import blendfile
-from addon.protocol.codec import build
 from server.blenders import Blender, NoBlender, choose_blender, find_blenders
 from server.errors import ServerError
 from server.sandbox import environment
@@ -24,18 +22,6 @@ class CannotAsk(ServerError):
 
 class NobodyToAsk(CannotAsk):
     """There is no Blender on this machine."""
-
-
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """What a Blender says of a file."""
-
-    files: tuple[Dependency, ...]
-    """What it uses."""
-    scenes: dict[str, tuple[int, ...]]
-    """Of each scene, by its name: first frame, last frame, step."""
-    scene: str
-    """The one that it opens with."""
 
 
 def contents_of(blend: Path, extra: Sequence[Path] = ()) -> Contents:
@@ -59,8 +45,8 @@ def contents_of(blend: Path, extra: Sequence[Path] = ()) -> Contents:
 def ask(blender: Blender, blend: Path) -> Contents:
     """Return what `blender` says of `blend`. Raises CannotAsk, OSError."""
     with tempfile.TemporaryDirectory(prefix="relay-render-") as folder:
-        answer = Path(folder, "files.json")
-        command = [*blender.command, list_files.__file__, "--", os.fspath(blend), os.fspath(answer)]
+        answer = Path(folder, "contents.json")
+        command = [*blender.command, describe.__file__, "--", os.fspath(blend), os.fspath(answer)]
         subprocess.run(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment(),
             check=False,
@@ -70,6 +56,4 @@ def ask(blender: Blender, blend: Path) -> Contents:
         said = json.loads(answer.read_text("utf-8"))
     if "error" in said:
         raise CannotAsk(f"Blender {blender.name} could not open it ({said['error']})")
-    contents = build(Contents, said)
-    assert isinstance(contents, Contents)
-    return contents
+    return contents(said)

@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 
 from addon.blender.shot import NotReady, frames_text
+from addon.client.contents import Contents
 from addon.client.ledger import Entry, Order, entries
 from addon.protocol import blendfile
 from addon.protocol.address import InvalidAddress, parse_address
@@ -19,7 +20,7 @@ from addon.protocol.frame_range import parse_frames
 from . import app, errors, fail, fail_for, run
 from .bringing import Wishes, bring
 from .exits import Exit
-from .needs import CannotAsk, Contents, NobodyToAsk, contents_of
+from .needs import CannotAsk, NobodyToAsk, contents_of
 from .options import CLIENT_DATA, DEFAULT_TO, ClientData, To, to_go_on
 from .output import JsonLines
 
@@ -135,11 +136,12 @@ def _range(contents: Contents | None, scene: str | None, warning: str) -> str:
     """Return the frames of the scene that is to be rendered."""
     if contents is None:
         raise fail(f"{warning} Without a Blender here the scene's range is not known: give --frames.".strip())
-    name = scene or contents.scene
-    if name not in contents.scenes:
-        raise fail(f"The file has no scene called {name}, but {', '.join(contents.scenes)}.", Exit.USAGE)
+    wanted = next((each for each in contents.scenes if each.name == scene or (scene is None and each.active)), None)
+    if wanted is None:
+        names = ", ".join(each.name for each in contents.scenes)
+        raise fail(f"The file has no scene called {scene}, but {names}.", Exit.USAGE)
     try:
-        return frames_text(*contents.scenes[name])
+        return frames_text(wanted.frame_start, wanted.frame_end, wanted.frame_step)
     except NotReady as error:
         raise fail(str(error)) from error
 

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from starlette.requests import Request
 from starlette.responses import Response
 
+from addon.client.contents import Contents
 from addon.client.recipe_cache import RecipeCache
 from addon.protocol.errors import RemoteProtocolError
 from addon.protocol.frame_order import FrameOrder
@@ -25,7 +26,7 @@ from ..background import in_thread, surely_in_thread
 from ..errors import RequestRefused
 from ..node import Node
 from ..store import NoRoom
-from .asking import ROOT, Asker, CannotTell, Contents
+from .asking import ROOT, Asker, CannotTell
 from .desk import Desk
 from .intake import plan, store_files
 from .placing import Placed, place_files
@@ -94,6 +95,7 @@ class UploadApi:
     def close(self) -> None:
         """Let what runs in threads end soon."""
         self._stopped.set()
+        self._asker.close()
 
     # Files
 

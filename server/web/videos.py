@@ -2,12 +2,9 @@
 """Videos of jobs, made one at a time, within the same walls as the Blenders: frames are what an artist's file made."""
 
 import asyncio
-import contextlib
 import logging
-import os
 import re
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +15,8 @@ from addon.protocol.messages import Refusal
 from .. import video
 from ..background import Background, in_thread
 from ..errors import RequestRefused
-from ..executors.family import kill_tree
+from ..executors import takeover
+from ..program import OnLine, Program
 from ..sandbox import Containment, NoSandbox, Sandbox, make_folders
 from ..video import CODECS, CannotEncode
 
@@ -58,21 +56,23 @@ class Videos:
         self._videos: dict[str, Video] = {}
         self._background = Background()
         self._turn = asyncio.Lock()
+        self._program = Program()
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
 
     async def close(self) -> None:
-        """Break off what is under way."""
+        """Break off what is under way: first the program, since whoever waits for it waits to its end."""
+        self._program.end()
         await self._background.close()
 
     def of(self, job: str) -> list[Video]:
         """Return a job's videos."""
         known = {each.video: each for each in self._videos.values() if each.job == job}
         for path in sorted(self._folder(job).glob("*")):
-            if path.name not in known and (codec := _codec_of(path)):
-                name = f"{job}-{path.name}"
+            name = f"{job}-{path.name}"
+            if name not in known and (codec := _codec_of(path)):
                 fps = float(path.stem.partition("-")[2])
-                known.setdefault(name, Video(name, job, codec, fps, "done", 1.0, "", path.stat().st_size))
+                known[name] = Video(name, job, codec, fps, "done", 1.0, "", path.stat().st_size)
         return list(known.values())
 
     def file(self, name: str) -> tuple[str, Path]:
@@ -112,20 +112,23 @@ class Videos:
 
     async def _make(self, known: Video, program: str, frames: Sequence[Path]) -> None:
         async with self._turn:
-            encoding = _Encoding(asyncio.get_running_loop(), lambda done: self._advance(known, done / len(frames)))
+            loop = asyncio.get_running_loop()
+
+            def on_line(line: str) -> None:
+                for done in video.progress([line]):
+                    loop.call_soon_threadsafe(self._advance, known, done / len(frames))
+
             try:
-                size = await in_thread(self._encode, known, program, frames, encoding)
+                size = await in_thread(self._encode, known, program, frames, on_line)
                 self._keep(replace(known, state="done", fraction=1.0, size=size))
-            except (CannotEncode, OSError) as error:
+            except (CannotEncode, takeover.NotTaken, OSError) as error:
                 self._keep(replace(known, state="failed", text=str(error)))
-            finally:
-                encoding.end()
 
     def _advance(self, known: Video, fraction: float) -> None:
         if self._videos.get(known.video, known).state == "making":
             self._keep(replace(known, fraction=min(0.99, fraction)))
 
-    def _encode(self, known: Video, program: str, frames: Sequence[Path], encoding: "_Encoding") -> int:
+    def _encode(self, known: Video, program: str, frames: Sequence[Path], on_line: OnLine) -> int:
         """In a thread; returns the video's size in bytes."""
         codec = CODECS[known.codec]
         target = self.file(known.video)[1]
@@ -134,43 +137,15 @@ class Videos:
             pattern = video.lay_out(frames, readable / "frames")
             made = writable / f"video{codec.suffix}"
             argv = video.command(program, pattern, known.fps, codec, made, alpha=video.has_alpha(frames[0]))
-            wrapped = self._sandbox.wrap(argv, (), readable, writable)
-            encoding.run(wrapped.argv, wrapped.environment, writable)
-            if made.is_symlink() or not made.is_file():
-                raise CannotEncode("ffmpeg made no video.")
+            wrong = self._program.run(self._sandbox.wrap(argv, (), readable, writable), writable, on_line=on_line)
+            if wrong:
+                raise CannotEncode(f"ffmpeg could not make the video: {wrong}")
             target.parent.mkdir(exist_ok=True)
-            made.replace(target)
+            fresh = target.with_suffix(".new")
+            fresh.unlink(missing_ok=True)
+            takeover.take(str(made), writable, fresh)
+            fresh.replace(target)
             return target.stat().st_size
-
-
-class _Encoding:
-    """One ffmpeg, which can be ended from another thread."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, on_frame: Callable[[int], None]) -> None:
-        self._loop = loop
-        self._on_frame = on_frame
-        self._process: subprocess.Popen[str] | None = None
-
-    def run(self, argv: Sequence[str], environment: dict[str, str], folder: Path) -> None:
-        """Return when it has ended well. Raises CannotEncode with its own words."""
-        words = folder / "words"
-        with words.open("w", encoding="utf-8") as errors:
-            self._process = subprocess.Popen(
-                argv, env=environment, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
-                text=True, errors="replace", start_new_session=os.name == "posix",
-            )  # fmt: skip
-        assert self._process.stdout is not None
-        with self._process.stdout as lines, contextlib.suppress(RuntimeError):  # The loop has ended.
-            for frame in video.progress(lines):
-                self._loop.call_soon_threadsafe(self._on_frame, frame)
-        if self._process.wait():
-            said = " ".join(words.read_text("utf-8", "replace").split())[-300:]
-            raise CannotEncode(f"ffmpeg could not make the video: {said or 'it says nothing'}")
-
-    def end(self) -> None:
-        """End it, if it has not by itself."""
-        if self._process is not None and self._process.poll() is None:
-            kill_tree(self._process.pid)
 
 
 def _codec_of(path: Path) -> str | None:

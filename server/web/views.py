@@ -3,12 +3,12 @@
 
 from dataclasses import dataclass, fields
 
+from addon.client.contents import SceneInfo
 from addon.protocol.messages import ClientStatus, JobStatus, PairingRequest, WorkerStatus
 
 from ..jobs import Job
 from ..progress import status_of
 from .access import Visitor
-from .asking import SceneInfo
 
 _STATUS = tuple(field.name for field in fields(JobStatus))
 

@@ -136,7 +136,7 @@ class Videos:
             readable, writable = make_folders(Path(folder))
             pattern = video.lay_out(frames, readable / "frames")
             made = writable / f"video{codec.suffix}"
-            argv = video.command(program, pattern, known.fps, codec, made, alpha=video.has_alpha(frames[0]))
+            argv = video.command(program, pattern, known.fps, codec, made, alpha=any(map(video.has_alpha, frames)))
             wrong = self._program.run(self._sandbox.wrap(argv, (), readable, writable), writable, on_line=on_line)
             if wrong:
                 raise CannotEncode(f"ffmpeg could not make the video: {wrong}")

@@ -28,15 +28,12 @@ def _answer(blend: str) -> dict[str, Any]:
     except RuntimeError as error:
         return {"error": str(error).removeprefix("Error: ").strip()}
     active = bpy.context.scene
+    version: Any = bpy.data.version  # Of the file; its third number counts changes of the format.
     return {
-        "version": "{}.{}".format(*_numbers(bpy.data.version)),  # The third number counts changes of the format.
+        "version": f"{version[0]}.{version[1]}",
         "scenes": [_scene(scene, active=scene == active) for scene in bpy.data.scenes if scene.library is None],
         "files": [dataclasses.asdict(each) for each in dependencies()],
     }
-
-
-def _numbers(version: Any) -> tuple[int, ...]:
-    return tuple(version)
 
 
 def _scene(scene: Any, *, active: bool) -> dict[str, Any]:

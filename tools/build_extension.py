@@ -22,6 +22,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PINS = ROOT / "tools" / "wheels.toml"
 
+PYTHONS = range(11, 15)
+"""Minor versions of the Pythons that Blenders since 4.2 are built with, those of Linux distributions included."""
+
 # The earliest moment that a zip can name: no file carries the time of its checkout.
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -90,21 +93,27 @@ def fetch_wheels(folder: Path) -> None:
 
 
 def bundled_name(published: str) -> str:
-    """The name a wheel goes by in the zip: as published, but one Python version each instead of the stable ABI.
+    """The name a wheel goes by in the zip: as published, but every Python named instead of the stable ABI.
 
     Beside a wheel for Python 3.11, Blender reads `cp312-abi3` as "3.11 or any 3.x" and, once it has a full version,
     keeps that alone: Python 3.13 is refused. `none` with every version named says the same and is understood by all.
     An extension fits the Pythons of all its wheels together, and of each library the wheel of one's own Python is
     installed, or none: so pyzmq lets 3.12 and 3.14 in, which do without the libraries that have no wheel for them.
     """
-    return published.replace("-cp312-abi3-", "-cp312.cp313.cp314-none-")
+    library, version, python, abi, platforms = published.removesuffix(".whl").split("-")
+    if abi != "abi3":
+        return published
+    oldest = int(python.removeprefix("cp3"))
+    pythons = ".".join(f"cp3{minor}" for minor in PYTHONS if minor >= oldest)
+    return f"{library}-{version}-{pythons}-none-{platforms}.whl"
 
 
 def _download(published: str, digest: str, wheel: Path) -> None:
     distribution, version, python, abi, platforms = published.removesuffix(".whl").split("-")
+    pure = python.endswith("py3")
     wanted = [
-        "--implementation=cp",
-        f"--python-version={python.removeprefix('cp')}",
+        "--implementation=py" if pure else "--implementation=cp",
+        f"--python-version={f'3{PYTHONS[0]}' if pure else python.removeprefix('cp')}",
         f"--abi={abi}",
         f"--platform={platforms.split('.')[-1]}",
         f"{distribution}=={version}",

@@ -4,7 +4,7 @@
 import sys
 from pathlib import Path
 
-from .cli import app
+from .cli import app, called
 
 PROGRAM = "relay-render"
 VARIABLE = "_RELAY_RENDER_COMPLETE"
@@ -14,8 +14,10 @@ VARIABLE = "_RELAY_RENDER_COMPLETE"
 def main() -> None:
     """Run the command line."""
     is_about_completion = any(word.endswith("-completion") for word in sys.argv[1:2])
+    if sys.argv[1:2] == ["serve"]:
+        del sys.argv[1]  # What it does without a command has a name, too.
     called_so = Path(sys.argv[0]).stem == PROGRAM
-    app(prog_name=PROGRAM if called_so or is_about_completion else "python -m server", complete_var=VARIABLE)
+    app(prog_name=PROGRAM if called_so or is_about_completion else called(), complete_var=VARIABLE)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from addon.protocol.messages import ClientList, ClientStatus, Refusal
 
@@ -23,8 +23,13 @@ class LettingIn:
     clients: Clients
     pairings: Pairings
     endpoint: Endpoint
-    on_change: Callable[[], None] = lambda: None
+    watchers: list[Callable[[], None]] = field(default_factory=list)
     """Called when what `listed` returns is another."""
+
+    def changed(self) -> None:
+        """What `listed` returns is another."""
+        for watcher in self.watchers:
+            watcher()
 
     def listed(self) -> ClientList:
         """Return who is let in, and who asks to be."""
@@ -48,7 +53,7 @@ class LettingIn:
         self.clients.revoke(known.key)
         self.endpoint.cut_off(known.key)
         log.info("%s is not let in any more", known.name)
-        self.on_change()
+        self.changed()
 
     def change(self, client: str, name: str, *, manages: bool, quota: str, scripts: bool) -> None:
         """Raises RequestRefused."""
@@ -58,4 +63,4 @@ class LettingIn:
         except ValueError as error:
             raise RequestRefused(Refusal.BAD_QUOTA, str(error)) from None
         self.clients.change(replace(known, name=name, manages=manages, quota=quota, scripts=scripts))
-        self.on_change()
+        self.changed()

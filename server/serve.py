@@ -6,9 +6,10 @@ import contextlib
 import ipaddress
 import logging
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import zmq
 
@@ -90,6 +91,19 @@ class Options:
     """Bytes that a browser may send at a time; None: as much as there is room for."""
 
 
+class Owner(Protocol):
+    """Who sees to the node: a person at a terminal, or the program that started it."""
+
+    def attend(self, letting_in: LettingIn, ending: Ending) -> None:
+        """Take the owner's words from now on."""
+
+    def ready(self, port: int, site: Site | None) -> None:
+        """The node listens, and has this page."""
+
+    def asked(self, request: PairingRequest) -> None:
+        """Somebody wants to be let in, whose digits can be compared."""
+
+
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach `host`."""
     if host == "localhost":
@@ -100,13 +114,8 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-async def serve(
-    options: Options, on_ready: Callable[[int, Site | None], None], on_request: Callable[[PairingRequest], None]
-) -> None:
-    """Run a node until it is told to end (see ending.py); its data folder exists. Raises ServerError.
-
-    `on_ready` is called with the port and the page, `on_request` for everybody who asks to be let in.
-    """
+async def serve(options: Options, owner: Owner) -> None:
+    """Run a node until it is told to end (see ending.py); its data folder exists. Raises ServerError."""
     keyring, keys, clients = _open_keys(options)
     handlers = Handlers()
     endpoint = Endpoint(handlers, keys, clients)
@@ -118,11 +127,13 @@ async def serve(
     handlers.node, handlers.endpoint, handlers.clients = node, endpoint, clients
     handlers.sandboxed = options.containment.is_complete
     handlers.uploads = Uploads(node.store, options.data, handlers.admit, handlers.make_room)
-    pairings = Pairings(keys.public.decode(), clients, on_request)
+    pairings = Pairings(keys.public.decode(), clients, owner.asked)
     handlers.letting_in = LettingIn(clients, pairings, endpoint)
+    pairings.on_change = handlers.letting_in.changed
     site = _make_site(options, port, handlers, audience, client_id(keyring.own.public.decode()))
     ending = Ending()
     ending.listen()
+    owner.attend(handlers.letting_in, ending)
     take_children_along()
     await node.start()
     await _listen_for_pairing(pairings, options.listen.host, port)
@@ -131,7 +142,7 @@ async def serve(
         site.start()
     _log_start(options, port)
     announcer = _announced(options, port, keys)
-    on_ready(port, site)
+    owner.ready(port, site)
     try:
         await _run(endpoint, node, ending)
     finally:
@@ -177,7 +188,7 @@ def _make_site(options: Options, port: int, handlers: Handlers, audience: Everyb
     desk = Desk(handlers.node, handlers.letting_in, handlers.sandboxed, options.upload_limit, handlers.stored)
     site = Site(options.page, port, desk, options.containment, options.data, owner)
     audience.add(desk.news)
-    handlers.letting_in.on_change = handlers.letting_in.pairings.on_change = desk.clients_changed
+    handlers.letting_in.watchers.append(desk.clients_changed)
     return site
 
 

@@ -6,15 +6,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from .client_process import ClientProcess
+from .backoff import Backoff
 from .jobs import Connection, Jobs
-
-FIRST_DELAY_S = 1.0
-LONGEST_DELAY_S = 30.0
-"""A client that dies is started again after 1, 2, 4 ... 30 s: soon enough to go unnoticed, too rare to burn a core."""
-
-STEADY_S = 60.0
-"""A client that has run this long has recovered: its next restart comes soon again."""
+from .line_process import LineProcess
 
 OFFLINE = Connection("offline", "Blender's online access is off, so nothing is sent to the render node.")
 
@@ -23,7 +17,7 @@ class ClientLink:
     """The client process of this Blender, restarted when it dies."""
 
     def __init__(
-        self, launch: Callable[[], ClientProcess], jobs: Jobs, clock: Callable[[], float] = time.monotonic
+        self, launch: Callable[[], LineProcess], jobs: Jobs, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.jobs = jobs
         self._launch = launch
@@ -32,12 +26,10 @@ class ClientLink:
         self._online = False
         self._wishes: dict[str, dict[str, Any]] = {}
         """Commands that hold until another one of the same name; every new client is given them."""
-        self._process: ClientProcess | None = None
+        self._process: LineProcess | None = None
         self._backlog: list[dict[str, Any]] = []
         """Commands given while no client ran, except renders: those `jobs` keeps."""
-        self._delay_s = FIRST_DELAY_S
-        self._started_at = 0.0
-        self._start_at = 0.0
+        self._backoff = Backoff(clock)
 
     @property
     def pid(self) -> int | None:
@@ -96,7 +88,7 @@ class ClientLink:
             self._process.close()
         self._process = None
         self.jobs.nodes = ()
-        self._start_at, self._delay_s = 0.0, FIRST_DELAY_S
+        self._backoff.reset()
 
     @property
     def _wanted(self) -> bool:
@@ -108,14 +100,14 @@ class ClientLink:
         return {"command": "configure", "address": self._address}
 
     def _start_when_due(self) -> bool:
-        if not self._wanted or self._clock() < self._start_at:
+        if not self._wanted or not self._backoff.is_due:
             return False
         try:
             self._process = self._launch()
         except (OSError, ImportError) as error:
             self._postpone(f"Relay Render's client could not be started: {error}")
             return True
-        self._started_at = self._clock()
+        self._backoff.started()
         if self._address:
             self.jobs.connection = Connection("connecting", f"Connecting to {self._address}.", self._address)
         for command in [self._configuration(), *self._wishes.values(), *self._backlog, *self.jobs.unacknowledged()]:
@@ -123,7 +115,7 @@ class ClientLink:
         self._backlog.clear()
         return True
 
-    def _drain(self, process: ClientProcess, deadline: float) -> bool:
+    def _drain(self, process: LineProcess, deadline: float) -> bool:
         changed = False
         for event in process.events():
             self.jobs.apply(event)
@@ -137,12 +129,8 @@ class ClientLink:
         self._process.close()
         self._drain(self._process, deadline=math.inf)  # its last words
         self._process = None
-        if self._clock() - self._started_at > STEADY_S:
-            self._delay_s = FIRST_DELAY_S
         self._postpone(f"Relay Render's client ended unexpectedly (code {exit_code}).")
 
     def _postpone(self, what_happened: str) -> None:
-        text = f"{what_happened} It is started again in {self._delay_s:.0f} s."
+        text = f"{what_happened} It is started again in {self._backoff.ended():.0f} s."
         self.jobs.connection = Connection("ended", text, self._address)
-        self._start_at = self._clock() + self._delay_s
-        self._delay_s = min(self._delay_s * 2, LONGEST_DELAY_S)

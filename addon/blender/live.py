@@ -3,6 +3,7 @@
 # Blender declares properties by calls in annotations.
 """What lives as long as the extension is registered: the client's link, the jobs, the timer that shows their news."""
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,12 +12,14 @@ from typing import Any
 import bpy
 from bpy.props import CollectionProperty, IntProperty
 
-from . import notices
+from . import command, notices
 from .browsing import Browsing
 from .client_link import ClientLink
-from .client_process import ClientProcess, client_command, client_environment
 from .collect import collect
+from .interpreter import module_command, module_environment
 from .jobs import Job, Jobs
+from .line_process import LineProcess
+from .local_node import LocalNode
 from .names import CATEGORY, ROOT_PACKAGE, Context
 from .preferences import preferences
 from .shot import render_command
@@ -26,7 +29,7 @@ POLL_INTERVAL_S = 0.1
 POLL_BUDGET_S = 0.002
 """An eighth of a frame at 60 Hz; what is left waits for the next poll."""
 
-_EXTENSION_FOLDER = Path(__file__).parents[2]
+NODE_LOG = "node.log"
 
 
 class JobRow(bpy.types.PropertyGroup):
@@ -39,6 +42,7 @@ class Live:
     def __init__(self) -> None:
         self.jobs = Jobs()
         self.link = ClientLink(_launch, self.jobs)
+        self.local_node = LocalNode(_launch_node, _own_folder("node") / NODE_LOG)
         self.thumbnails = Thumbnails()
         self.browsing = Browsing()
         self.saves_quietly = False
@@ -85,6 +89,8 @@ class Live:
         self.link.wish({"command": "notify", "desktop": settings.notify == "DESKTOP"})
         if self.link.poll(POLL_BUDGET_S) or configured or self.browsing.wants_drawing():
             self.refresh()
+        if self.local_node.poll(wanted=settings.is_node and bpy.app.online_access):
+            _redraw_preferences(bpy.context.window_manager)
         for notice in self.jobs.take_notices():
             if settings.notify == "STATUS_BAR":
                 notices.report(notice)
@@ -103,8 +109,9 @@ class Live:
             _redraw_preferences(manager)
 
     def close(self) -> None:
-        """End the client, free the pictures."""
+        """End the client and the node, free the pictures."""
         self.link.close()
+        self.local_node.close()
         self.thumbnails.close()
 
 
@@ -145,9 +152,30 @@ def _tick() -> float:
     return POLL_INTERVAL_S
 
 
-def _launch() -> ClientProcess:
-    data = Path(bpy.utils.extension_path_user(ROOT_PACKAGE, path="client", create=True))
-    return ClientProcess(client_command(data), client_environment(_EXTENSION_FOLDER), data / "client.log")
+def client_command(data: Path) -> list[str]:
+    """Return how the client is started."""
+    return module_command("addon.client", "--data", str(data))
+
+
+def _launch() -> LineProcess:
+    data = _own_folder("client")
+    return LineProcess(client_command(data), module_environment(), data / "client.log")
+
+
+def _launch_node() -> LineProcess:
+    """Raises ValueError for options in which a quotation mark is lacking."""
+    try:
+        options = shlex.split(preferences(bpy.context).node_options)
+    except ValueError as error:
+        raise ValueError(f"its options cannot be read ({error})") from None
+    log = _own_folder("node") / NODE_LOG
+    log.write_bytes(b"")  # Its last line says why this run ended.
+    environment = module_environment() | {"COLUMNS": "1000", "NO_COLOR": "1"}  # One line for one sentence.
+    return LineProcess(module_command("server", *command.node_arguments(["--supervised", *options])), environment, log)
+
+
+def _own_folder(name: str) -> Path:
+    return Path(bpy.utils.extension_path_user(ROOT_PACKAGE, path=name, create=True))
 
 
 def _selected_index(_manager: Any) -> int:

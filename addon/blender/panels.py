@@ -129,7 +129,8 @@ def _draw_welcome(layout: Layout, context: Context, settings: RelayRenderPrefere
     paragraph.draw(
         box,
         context,
-        "Run python -m server on it: it shows its address. With that typed here, every Ctrl+S renders there.",
+        "On it, this extension's preferences have the switch Use This Machine as a Render Node (or run python -m "
+        "server there). With its address typed here, every Ctrl+S renders there.",
         faint=True,
         boxed=True,
     )

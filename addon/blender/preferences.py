@@ -78,22 +78,35 @@ class RelayRenderPreferences(bpy.types.AddonPreferences):
         default="STATUS_BAR",
     )
 
-    def draw(self, _context: Context) -> None:
+    is_node: BoolProperty(
+        name="Use This Machine as a Render Node",
+        description="Render here what other machines send, with the Blenders that are installed here, as long as this "
+        "Blender is open. Nobody is let in whom you have not allowed",
+    )
+    node_options: StringProperty(
+        name="Its Options",
+        description='As on the command line, such as --slots 2 or --store-limit 50GB; "blender --command relay_render '
+        'serve --help" lists them. They hold from the next start of the node',
+    )
+
+    def draw(self, context: Context) -> None:
         """Draw them in Blender's preferences, in the panel's own words."""
         layout: Layout = self.layout
         column = layout.column()
         column.use_property_split = True
-        from .panels import draw_nodes, draw_pairing  # noqa: PLC0415 - the panels know the preferences
+        from . import this_machine  # noqa: PLC0415 - it and the panels know the preferences
+        from .panels import draw_nodes, draw_pairing  # noqa: PLC0415
 
         column.prop(self, "node_address")
         draw_nodes(column, self)
         draw_settings(column, self)
-        draw_pairing(column, _context)
+        draw_pairing(column, context)
         row = column.row(align=True, heading="A Save Renders")
         row.prop(self, "render_on_save", text="")
         choice = row.row(align=True)
         choice.active = self.render_on_save
         choice.prop(self, "save_renders", expand=True)
+        this_machine.draw(layout, context, self)
 
 
 def preferences(context: Context) -> RelayRenderPreferences:

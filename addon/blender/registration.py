@@ -3,9 +3,16 @@
 
 import bpy
 
-from . import handlers, live, notices, operators, panels, preferences
+from . import command, handlers, live, notices, operators, panels, preferences, this_machine
 
-_CLASSES = (preferences.RelayRenderPreferences, live.JobRow, *operators.CLASSES, *notices.CLASSES, *panels.CLASSES)
+_CLASSES = (
+    preferences.RelayRenderPreferences,
+    live.JobRow,
+    *operators.CLASSES,
+    *notices.CLASSES,
+    *panels.CLASSES,
+    *this_machine.CLASSES,
+)
 
 
 def register() -> None:
@@ -13,12 +20,14 @@ def register() -> None:
     for each in _CLASSES:
         bpy.utils.register_class(each)
     live.start()
+    command.register()
     bpy.app.handlers.save_post.append(handlers.on_save_post)
 
 
 def unregister() -> None:
     """Undo `register` in reverse."""
     bpy.app.handlers.save_post.remove(handlers.on_save_post)
+    command.unregister()
     live.stop()
     for each in reversed(_CLASSES):
         bpy.utils.unregister_class(each)

@@ -345,7 +345,10 @@ async def reaches(address: Address, *, greeted: bool = False) -> str | None:
     except socket.gaierror:
         return NOBODY.format(address)
     except ConnectionRefusedError:
-        return f"Nothing listens on {address.host} port {address.port}: start the node there with `python -m server`."
+        return (
+            f"Nothing listens on {address.host} port {address.port}: start the node there (the extension's preferences "
+            "have the switch, or `python -m server`)."
+        )
     except (OSError, TimeoutError):
         return f"{address.host} does not answer: is it on, and does its firewall let port {address.port} in?"
     try:

@@ -3,6 +3,7 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import Coroutine
 from typing import Any
 
@@ -24,6 +25,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     epilog=EPILOG,
 )
+
+
+CALLED_VARIABLE = "RELAY_RENDER_CALLED"
+"""Environment variable with how the program was called, when that was not by its module: Blender's command sets it."""
+
+
+def called() -> str:
+    """Return what a person types before a command."""
+    return os.environ.get(CALLED_VARIABLE) or "python -m server"
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:

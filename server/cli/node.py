@@ -19,16 +19,19 @@ from addon.protocol.pairing import spaced
 from addon.protocol.version import DEFAULT_PORT, VERSION
 
 from ..blenders import Blender, find_blenders
+from ..ending import Ending
 from ..errors import ServerError
 from ..executors.watch import SPARES, Limits
 from ..hooks import Hook
 from ..hooks.command import CommandHook, split_command
 from ..hooks.webhook import Webhook
+from ..letting_in import LettingIn
 from ..quotas import Quota
 from ..sandbox import Containment, Mode, contain
 from ..serve import Options, serve
+from ..supervision import Supervision
 from ..web.serving import PageOptions, Site
-from . import app, console, fail, fail_for, log_to_stderr, run, size, slot_count
+from . import app, called, console, fail, fail_for, log_to_stderr, run, size, slot_count
 from .exits import Exit
 
 log = logging.getLogger(__name__)
@@ -174,6 +177,13 @@ OnFinish = Annotated[
         "--on-finish", metavar="COMMAND", help="Run this whenever a job ends, told in RELAY_* variables and on stdin."
     ),
 ]
+Supervised = Annotated[
+    bool,
+    typer.Option(
+        "--supervised",
+        help="For a program that starts the node: JSON lines on stdout and stdin, and the node ends when stdin closes.",
+    ),
+]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log every step.")]
 Version = Annotated[bool, typer.Option("--version", help="Say the version and end.")]
 
@@ -200,13 +210,14 @@ def main(  # noqa: PLR0913, PLR0917 - each is an option
     announce: Announce = True,
     webhook: WebhookUrl = None,
     on_finish: OnFinish = None,
+    supervised: Supervised = False,
     verbose: Verbose = False,
     version: Version = False,
 ) -> None:
     """Render what artists save in Blender, on this machine.
 
-    Without a command: run the render node. It finds the Blenders of this machine, queues the jobs that artists send,
-    and goes on where it was after every restart.
+    Without a command, or with the word serve: run the render node. It finds the Blenders of this machine, queues the
+    jobs that artists send, and goes on where it was after every restart.
     """
     if version:
         console.print(f"Relay Render {VERSION}")
@@ -246,7 +257,7 @@ def main(  # noqa: PLR0913, PLR0917 - each is an option
             _page(web, web_certificate),
             upload_limit,
         )
-        run(serve(options, lambda port, site: _announce(options, port, site), _show_request))
+        run(serve(options, Supervision() if supervised else _Terminal(options)))
     except (ServerError, OSError) as error:
         raise fail(str(error)) from error
     except KeyboardInterrupt:
@@ -295,20 +306,30 @@ def _contained(mode: Mode, blenders: list[Blender], data: Path) -> Containment:
     return containment
 
 
-def _show_request(request: PairingRequest) -> None:
-    code = spaced(request.code)
-    console.print(f"{request.name} ({request.host}) asks to be let in, and should show", markup=False)
-    console.print(f"\n    [bold]{code}[/bold]\n\nIf it does: python -m server allow {code}")
+class _Terminal:
+    """The owner reads what the node says, and answers with other commands."""
 
+    def __init__(self, options: Options) -> None:
+        self._options = options
 
-def _announce(options: Options, port: int, site: Site | None) -> None:
-    address = Address(options.listen.host, port)
-    console.print(
-        f"[bold]Relay Render {VERSION}[/bold] listens on [bold]{address.host}:{port}[/bold] (process {os.getpid()})"
-    )
-    for blender in reversed(options.blenders):
-        console.print(f"  Blender {blender.name}  {blender.source}")
-    console.print(f"  Data in {options.data}")
-    console.print(f"  {options.containment.describe()}")
-    if site is not None:
-        console.print(f"  Its page: {site.link}", soft_wrap=True)
+    def attend(self, letting_in: LettingIn, ending: Ending) -> None:
+        """Nothing: a terminal is not listened to."""
+
+    def ready(self, port: int, site: Site | None) -> None:
+        """Say where the node is, and what it has."""
+        host = self._options.listen.host
+        console.print(
+            f"[bold]Relay Render {VERSION}[/bold] listens on [bold]{host}:{port}[/bold] (process {os.getpid()})"
+        )
+        for blender in reversed(self._options.blenders):
+            console.print(f"  Blender {blender.name}  {blender.source}")
+        console.print(f"  Data in {self._options.data}")
+        console.print(f"  {self._options.containment.describe()}")
+        if site is not None:
+            console.print(f"  Its page: {site.link}", soft_wrap=True)
+
+    def asked(self, request: PairingRequest) -> None:
+        """Show the digits to compare."""
+        code = spaced(request.code)
+        console.print(f"{request.name} ({request.host}) asks to be let in, and should show", markup=False)
+        console.print(f"\n    [bold]{code}[/bold]\n\nIf it does: {called()} allow {code}", soft_wrap=True)

@@ -10,6 +10,7 @@ import typer
 
 from addon.protocol.version import DEFAULT_PORT
 
+from . import called
 from .completion import complete_job
 
 To = Annotated[str, typer.Option("--to", metavar="HOST[:PORT]", help="The node.")]
@@ -30,4 +31,4 @@ def to_go_on(*words: str, to: str, data: Path | None = None) -> str:
     more = ["--to", to] if to != DEFAULT_TO else []
     if data is not None and data != CLIENT_DATA:
         more += ["--data", str(data)]
-    return shlex.join(["python", "-m", "server", *words, *more])
+    return f"{called()} {shlex.join([*words, *more])}"

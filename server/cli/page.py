@@ -9,7 +9,7 @@ import typer
 from addon.keyring import Keyring
 from addon.protocol.address import InvalidAddress, parse_address
 
-from . import app, console, fail
+from . import app, called, console, fail
 from .options import DEFAULT_TO, To
 
 
@@ -28,7 +28,7 @@ def page(
         raise fail(str(error)) from error
     link = Keyring().page(port)
     if link is None:
-        raise fail(f"This account runs no node with a page on port {port}: start one with `python -m server`.")
+        raise fail(f"This account runs no node with a page on port {port}: start one with `{called()}`.")
     console.print(link, soft_wrap=True, markup=False)
     if show:
         webbrowser.open(link)

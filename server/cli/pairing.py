@@ -25,7 +25,7 @@ from addon.protocol.messages import (
 )
 from addon.protocol.pairing import spaced
 
-from . import app, console, fail, fail_for, output, run
+from . import app, called, console, fail, fail_for, output, run
 from .exits import Exit
 from .options import DEFAULT_TO, To
 from .output import Json
@@ -142,9 +142,7 @@ async def _list(observer: Observer, message: ClientMessage) -> ClientList:
 def _pick(listed: ClientList, start: str) -> ClientStatus:
     found = [client for client in listed.clients if client.client.startswith(start.lower())]
     if len(found) != 1:
-        raise fail(
-            f"{len(found) or 'No'} clients begin with {start}: `python -m server clients` lists them.", Exit.USAGE
-        )
+        raise fail(f"{len(found) or 'No'} clients begin with {start}: `{called()} clients` lists them.", Exit.USAGE)
     return found[0]
 
 

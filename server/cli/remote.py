@@ -11,7 +11,7 @@ from addon.client.observer import Declined, Observer, Unreachable
 from addon.protocol.address import InvalidAddress, parse_address
 from addon.protocol.messages import FINISHED, AskStore, AskWorkers, Cancel, JobStatus
 
-from . import app, console, fail, fail_for, output, run, size
+from . import app, called, console, fail, fail_for, output, run, size
 from .completion import complete_job
 from .exits import Exit
 from .options import DEFAULT_TO, JOB_HELP, Job, To
@@ -126,4 +126,4 @@ def pick(start: str, jobs: dict[str, JobStatus]) -> JobStatus:
         return found[0]
     if found:
         raise fail(f"{len(found)} jobs begin with {start}: write more digits.", Exit.USAGE)
-    raise fail(f"No job begins with {start}: `python -m server status` lists them.", Exit.NO_JOB)
+    raise fail(f"No job begins with {start}: `{called()} status` lists them.", Exit.NO_JOB)

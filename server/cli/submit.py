@@ -17,7 +17,7 @@ from addon.protocol.errors import InvalidFrames
 from addon.protocol.frame_order import FrameOrder
 from addon.protocol.frame_range import parse_frames
 
-from . import app, errors, fail, fail_for, run
+from . import app, called, errors, fail, fail_for, run
 from .bringing import Wishes, bring
 from .exits import Exit
 from .needs import CannotAsk, NobodyToAsk, contents_of
@@ -80,7 +80,7 @@ def submit(  # noqa: PLR0913, PLR0917 - each is an option
         wanted = _interrupted(file, data).order
     else:
         if file is None:
-            raise fail("Say which .blend to render: python -m server submit shot.blend", Exit.USAGE)
+            raise fail(f"Say which .blend to render: {called()} submit shot.blend", Exit.USAGE)
         if animation and frames is not None:
             raise fail("Give either --frames or --animation.", Exit.USAGE)
         _check(file, frames or "1")
@@ -158,7 +158,7 @@ def _interrupted(which: Path | None, data: Path) -> Entry:
     if which is None:
         raise fail("No job was interrupted on this machine.", Exit.NO_JOB)
     raise fail(
-        f"No job that was interrupted on this machine begins with {which}: `python -m server fetch {which}` brings the "
+        f"No job that was interrupted on this machine begins with {which}: `{called()} fetch {which}` brings the "
         "frames that a node holds.",
         Exit.NO_JOB,
     )

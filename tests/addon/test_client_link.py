@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from addon.blender.client_link import ClientLink
-from addon.blender.client_process import ClientProcess, client_command, client_environment
+from addon.blender.interpreter import module_command, module_environment
 from addon.blender.jobs import Jobs
+from addon.blender.line_process import LineProcess
 from tests.addon.scripted_client import Play, wait_for
 
 RENDER = {
@@ -43,15 +44,15 @@ def play(tmp_path: Path) -> Play:
 
 @pytest.fixture
 def link(tmp_path: Path, clock: Clock, play: Play) -> Iterator[ClientLink]:
-    def launch() -> ClientProcess:
-        return ClientProcess(play.command(tmp_path / "play"), os.environ, tmp_path / "client.log")
+    def launch() -> LineProcess:
+        return LineProcess(play.command(tmp_path / "play"), os.environ, tmp_path / "client.log")
 
     link = ClientLink(launch, Jobs(), clock)
     yield link
     link.close()
 
 
-def _same(process: ClientProcess) -> ClientProcess:
+def _same(process: LineProcess) -> LineProcess:
     return process
 
 
@@ -167,7 +168,7 @@ def test_commands_given_while_no_client_runs_reach_the_next(link: ClientLink, pl
 
 def test_a_poll_keeps_to_its_budget_and_leaves_the_rest_to_the_next(tmp_path: Path, play: Play) -> None:
     # GIVEN a client that has said a great deal, and the real time
-    process = ClientProcess(play.command(tmp_path / "play"), os.environ, tmp_path / "client.log")
+    process = LineProcess(play.command(tmp_path / "play"), os.environ, tmp_path / "client.log")
     link = ClientLink(partial(_same, process), Jobs())
     link.configure("box", online=True)
     start(link, play)
@@ -207,7 +208,7 @@ def test_a_new_address_is_told_to_the_running_client(link: ClientLink, play: Pla
 def test_a_client_that_does_not_end_by_itself_is_killed(tmp_path: Path) -> None:
     # GIVEN a process that does not care about its input
     command = [sys.executable, "-c", "import time; print('ready', flush=True); time.sleep(600)"]
-    process = ClientProcess(command, os.environ, tmp_path / "client.log")
+    process = LineProcess(command, os.environ, tmp_path / "client.log")
     wait_for(process._incoming.qsize, "it to run")
     # WHEN it is closed
     process.close(timeout_s=0.1)
@@ -220,7 +221,7 @@ def test_a_client_that_cannot_be_started_is_said_and_tried_again(clock: Clock, t
     # GIVEN a program that does not exist
     jobs = Jobs()
     missing = str(tmp_path / "no-python")
-    link = ClientLink(lambda: ClientProcess([missing], {}, tmp_path / "client.log"), jobs, clock)
+    link = ClientLink(lambda: LineProcess([missing], {}, tmp_path / "client.log"), jobs, clock)
     link.configure("box", online=True)
     # WHEN it is to be started
     assert link.poll(1.0)
@@ -234,20 +235,25 @@ def test_the_log_is_kept_and_starts_anew_when_it_is_long(tmp_path: Path) -> None
     log = tmp_path / "client.log"
     command = [sys.executable, "-c", "import sys; sys.stderr.write('hello')"]
     for _ in range(2):
-        ClientProcess(command, os.environ, log).close()
+        LineProcess(command, os.environ, log).close()
     assert log.read_text() == "hellohello"
     log.write_bytes(b"x" * 2_000_000)
-    ClientProcess(command, os.environ, log).close()
+    LineProcess(command, os.environ, log).close()
     assert log.read_text() == "hello"
 
 
 def test_the_client_runs_with_this_python_and_finds_the_extension_and_zmq(tmp_path: Path) -> None:
     pytest.importorskip("zmq")
-    environment = client_environment(Path("/extension"))
+    environment = module_environment(Path("/extension"))
     path = environment["PYTHONPATH"].split(os.pathsep)
     assert path[0] == "/extension"
     assert (Path(path[1]) / "zmq").is_dir()
-    assert client_command(tmp_path)[1:] == ["-m", "addon.client", "--data", str(tmp_path)]
+    assert module_command("addon.client", "--data", str(tmp_path))[1:] == [
+        "-m",
+        "addon.client",
+        "--data",
+        str(tmp_path),
+    ]
 
 
 def test_a_client_is_started_to_look_for_nodes_and_keeps_what_holds_through_its_own_death(

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One run of the client process. Lines go out and come in on threads that do nothing else, so Blender never waits."""
+"""One run of a program that speaks in lines of JSON: the client, or a node on this machine.
+
+Lines go out and come in on threads that do nothing else, so Blender never waits.
+"""
 
 import json
-import os
 import queue
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,36 +17,13 @@ LOG_LIMIT_BYTES = 1_000_000
 """A log longer than this is started anew with the next run."""
 
 END_TIMEOUT_S = 2.0
-"""How long the client may take to end once its input is closed. Its state is on disk: killing it loses nothing."""
+"""How long it may take to end once its input is closed. Its state is on disk: killing it loses nothing."""
 
 _FINISH = object()
 
 
-def client_command(data_folder: Path) -> list[str]:
-    """Return how the client is started: with the Python that runs here.
-
-    A Linux distribution's Blender takes `sys.executable` from PATH, where it may be another program's shim of the same
-    name; so the one beside Python's own library is preferred.
-    """
-    found = Path(sys.executable)
-    own = Path(sys.base_prefix) / "bin" / found.name
-    return [str(own if own.exists() else found), "-m", "addon.client", "--data", str(data_folder)]
-
-
-def client_environment(extension_folder: Path) -> dict[str, str]:
-    """Return the client's environment: this one, with a PYTHONPATH to the extension and to zmq.
-
-    zmq is located and not imported. Raises ModuleNotFoundError with a sentence if it is not there.
-    """
-    zmq = find_spec("zmq")
-    if zmq is None or zmq.origin is None:
-        raise ModuleNotFoundError("Relay Render's network library is missing: install the extension again.")
-    python_path = [str(extension_folder), str(Path(zmq.origin).parent.parent)]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(python_path), "PYTHONUTF8": "1"}
-
-
-class ClientProcess:
-    """A started client: commands in, events out, both as dictionaries. `send` and `events` never block."""
+class LineProcess:
+    """A started program: commands in, events out, both as dictionaries. `send` and `events` never block."""
 
     def __init__(self, command: list[str], environment: Mapping[str, str], log: Path) -> None:
         """Start it. Raises OSError if that is impossible."""
@@ -94,9 +71,13 @@ class ClientProcess:
             if event := _parse(line):
                 yield event
 
+    def release(self) -> None:
+        """Close its input, which ends it in its own time; nobody waits."""
+        self._outgoing.put(_FINISH)
+
     def close(self, timeout_s: float = END_TIMEOUT_S) -> None:
         """Close its input, which ends it; kill it if it takes longer than `timeout_s`."""
-        self._outgoing.put(_FINISH)
+        self.release()
         try:
             self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:

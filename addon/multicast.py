@@ -7,6 +7,7 @@
 import asyncio
 import ipaddress
 import logging
+import os
 import socket
 import struct
 from collections.abc import Awaitable, Callable
@@ -23,6 +24,9 @@ GROUP = "224.0.0.251"
 LOOK_S = 4.0
 """Between two looks at the machine's addresses, a system call of less than a millisecond: no system tells of changes in
 the same way. After so long a node is found where its laptop has gone."""
+
+SWITCH = "RELAY_RENDER_DISCOVERY"
+"""Environment variable: with "off" nothing is sent in the network, and no node is found in it."""
 
 Networks = frozenset[ipaddress.IPv4Interface]
 """This machine's addresses with their networks, loopback left out."""
@@ -41,7 +45,9 @@ def is_available() -> bool:
 
 
 def own_networks() -> Networks:
-    """Return where this machine can be heard by multicast just now."""
+    """Return where this machine can be heard by multicast just now; nowhere, if SWITCH says so."""
+    if os.environ.get(SWITCH) == "off":
+        return frozenset()
     import ifaddr  # noqa: PLC0415 - see above
 
     found = set()

@@ -26,45 +26,76 @@ PINNED = list(tomllib.loads(build_extension.PINS.read_text(encoding="utf-8"))["s
 
 # Of each platform's zip: the Pythons a wheel is for and what it runs on, as in its name.
 ABI3 = "cp312.cp313.cp314-none"  # the stable ABI, as tools/build_extension.py names it
-WHEELS = {
+ALL = "cp311.cp312.cp313.cp314-none"
+MANYLINUX = "manylinux2014_x86_64.manylinux_2_17_x86_64.manylinux_2_28_x86_64"
+COMPILED = {
     "linux-x64": {
         "pyzmq-27.3.0": [f"{abi}-manylinux_2_26_x86_64.manylinux_2_28_x86_64" for abi in ("cp311-cp311", ABI3)],
         "blake3-1.0.11": [
             "cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64",
             "cp313-cp313-manylinux_2_17_x86_64.manylinux2014_x86_64",
         ],
-        "backports_zstd-1.8.0": [
-            "cp311-cp311-manylinux2014_x86_64.manylinux_2_17_x86_64.manylinux_2_28_x86_64",
-            "cp313-cp313-manylinux2014_x86_64.manylinux_2_17_x86_64.manylinux_2_28_x86_64",
-        ],
+        "backports_zstd-1.8.0": [f"cp311-cp311-{MANYLINUX}", f"cp313-cp313-{MANYLINUX}"],
+        "psutil-7.2.2": [f"{ALL}-manylinux2010_x86_64.manylinux_2_12_x86_64.manylinux_2_28_x86_64"],
+        "zeroconf-0.154.0": [f"cp311-cp311-{MANYLINUX}", f"cp313-cp313-{MANYLINUX}"],
     },
     "macos-arm64": {
         "pyzmq-27.3.0": ["cp311-cp311-macosx_10_15_universal2", f"{ABI3}-macosx_10_15_universal2"],
         "blake3-1.0.11": ["cp311-cp311-macosx_11_0_arm64", "cp313-cp313-macosx_11_0_arm64"],
         "backports_zstd-1.8.0": ["cp311-cp311-macosx_11_0_arm64", "cp313-cp313-macosx_11_0_arm64"],
+        "psutil-7.2.2": [f"{ALL}-macosx_11_0_arm64"],
+        "zeroconf-0.154.0": ["cp311-cp311-macosx_11_0_arm64", "cp313-cp313-macosx_11_0_arm64"],
     },
     "macos-x64": {
         "pyzmq-27.3.0": ["cp311-cp311-macosx_10_15_universal2", f"{ABI3}-macosx_10_15_universal2"],
         "blake3-1.0.11": ["cp311-cp311-macosx_10_12_x86_64", "cp313-cp313-macosx_10_12_x86_64"],
         "backports_zstd-1.8.0": ["cp311-cp311-macosx_10_9_x86_64", "cp313-cp313-macosx_10_13_x86_64"],
+        "psutil-7.2.2": [f"{ALL}-macosx_10_9_x86_64"],
+        "zeroconf-0.148.0": ["cp311-cp311-macosx_10_9_x86_64", "cp313-cp313-macosx_10_13_x86_64"],
     },
     "windows-x64": {
         "pyzmq-27.3.0": ["cp311-cp311-win_amd64", f"{ABI3}-win_amd64"],
         "blake3-1.0.11": ["cp311-cp311-win_amd64", "cp313-cp313-win_amd64"],
         "backports_zstd-1.8.0": ["cp311-cp311-win_amd64", "cp313-cp313-win_amd64"],
+        "psutil-7.2.2": [f"{ALL}-win_amd64"],
+        "zeroconf-0.154.0": ["cp311-cp311-win_amd64", "cp313-cp313-win_amd64"],
     },
     "windows-arm64": {
         "pyzmq-27.3.0": ["cp311-cp311-win_arm64", f"{ABI3}-win_arm64"],
         "blake3-1.0.11": ["cp311-cp311-win_arm64", "cp313-cp313-win_arm64"],
         "backports_zstd-1.8.0": ["cp311-cp311-win_arm64", "cp313-cp313-win_arm64"],
+        "psutil-7.2.2": [f"{ALL}-win_arm64"],
+        "zeroconf-0.154.0": ["cp311-cp311-win_arm64", "cp313-cp313-win_arm64"],
     },
 }
-# Blender 4.2 to 5.0 and 5.1 to 5.2 as blender.org builds them; Debian's has 3.14 too, for which only pyzmq has a wheel.
-PYTHONS = {
-    "cp311": ["pyzmq", "blake3", "backports_zstd"],
-    "cp313": ["pyzmq", "blake3", "backports_zstd"],
-    "cp314": ["pyzmq"],
+PURE = {
+    "annotated_doc-0.0.7": ["py3-none-any"],
+    "anyio-4.16.0": ["py3-none-any"],
+    "click-8.5.1": ["py3-none-any"],
+    "colorama-0.4.6": ["py2.py3-none-any"],
+    "h11-0.16.0": ["py3-none-any"],
+    "idna-3.20": ["py3-none-any"],
+    "ifaddr-0.2.0": ["py3-none-any"],
+    "markdown_it_py-4.3.0": ["py3-none-any"],
+    "mdurl-0.1.2": ["py3-none-any"],
+    "platformdirs-4.14.7": ["py3-none-any"],
+    "pygments-2.21.0": ["py3-none-any"],
+    "rich-15.0.0": ["py3-none-any"],
+    "shellingham-1.5.4": ["py2.py3-none-any"],
+    "starlette-1.10.0": ["py3-none-any"],
+    "typer-0.28.0": ["py3-none-any"],
+    "typing_extensions-4.16.0": ["py3-none-any"],
+    "uvicorn-0.54.0": ["py3-none-any"],
 }
+WHEELS = {target: compiled | PURE for target, compiled in COMPILED.items()}
+
+# Blender 4.2 to 5.0 and 5.1 to 5.2 as blender.org builds them; Debian's has 3.14 too, for which few have a wheel.
+PYTHONS = {
+    "cp311": ["pyzmq", "blake3", "backports_zstd", "psutil", "zeroconf"],
+    "cp313": ["pyzmq", "blake3", "backports_zstd", "psutil", "zeroconf"],
+    "cp314": ["pyzmq", "psutil"],
+}
+ANY_PYTHON = sorted(name.split("-")[0] for name in PURE)
 
 # What a working tree gathers, and names close to those that belong in.
 CLUTTER = [
@@ -80,6 +111,9 @@ CLUTTER = [
     "dist/relay_render-0.0.1.zip",
     "notes.txt",
     "relay_render.egg-info/PKG-INFO",
+    "sequel.py",
+    "setup.py",
+    "spike/x.py",
     "wheels/other-1.0-py3-none-any.whl",
 ]
 
@@ -151,20 +185,27 @@ def tags_of(wheel: str) -> list[str]:
     return wheel.removesuffix(".whl").split("-")[-3:]
 
 
+def fits(wheel: str, python: str) -> bool:
+    """Whether Blender installs a wheel for a Python (cp313)."""
+    return not {python, "py3"}.isdisjoint(tags_of(wheel)[0].split("."))
+
+
 def test_one_zip_for_each_platform_of_the_manifest(zips: Mapping[str, Path]) -> None:
     assert sorted(zips) == sorted(WHEELS) == sorted(MANIFEST["platforms"])
 
 
 @pytest.mark.parametrize("target", WHEELS)
 def test_a_zip_holds_the_extension_and_nothing_else(zips: Mapping[str, Path], target: str) -> None:
-    # GIVEN the files that git tracks under addon/, and a source folder full of clutter
+    # GIVEN the files that git tracks under addon/ and server/, and a source folder full of clutter
     # WHEN the extension is built
     with zipfile.ZipFile(zips[target]) as built:
         listing = sorted(built.namelist())
 
     # THEN every file of the zip is one of these
     wheels = [f"wheels/{library}-{tags}.whl" for library, builds in WHEELS[target].items() for tags in builds]
-    assert listing == sorted(["LICENSE", "__init__.py", "blender_manifest.toml", *tracked("addon"), *wheels])
+    assert listing == sorted(
+        ["LICENSE", "__init__.py", "blender_manifest.toml", *tracked("addon"), *tracked("server"), *wheels]
+    )
 
 
 @pytest.mark.parametrize("target", WHEELS)
@@ -174,10 +215,12 @@ def test_a_zip_carries_one_wheel_of_a_library_for_every_python_of_blender(
 ) -> None:
     with zipfile.ZipFile(zips[target]) as built:
         # WHEN Blender looks for the wheels of its Python by the files' names
-        wheels = [name for name in built.namelist() if name.endswith(".whl") and python in tags_of(name)[0].split(".")]
+        wheels = [name for name in built.namelist() if name.endswith(".whl") and fits(name, python)]
 
         # THEN there is exactly one of each library, and it is in the manifest
-        assert sorted(PurePosixPath(name).name.split("-")[0] for name in wheels) == sorted(PYTHONS[python])
+        assert sorted(PurePosixPath(name).name.split("-")[0] for name in wheels) == sorted(
+            [*PYTHONS[python], *ANY_PYTHON]
+        )
         manifest = tomllib.loads(built.read("blender_manifest.toml").decode())
         assert {f"./{name}" for name in wheels} <= set(manifest["build"]["generated"]["wheels"])
 
@@ -188,7 +231,7 @@ def test_a_wheel_is_what_its_name_says(source: Path, published: str) -> None:
     python, abi, platforms = tags_of(published)
     with zipfile.ZipFile(source / "wheels" / build_extension.bundled_name(published)) as wheel:
         said = wheel.read(f"{library}-{version}.dist-info/WHEEL").decode().splitlines()
-    assert {f"Tag: {python}-{abi}-{tag}" for tag in platforms.split(".")} <= set(said)
+    assert {f"Tag: {each}-{abi}-{tag}" for each in python.split(".") for tag in platforms.split(".")} <= set(said)
 
 
 def test_the_manifest_lists_exactly_the_pinned_wheels() -> None:
@@ -273,7 +316,7 @@ a.bind('inproc://check'); b.connect('inproc://check'); a.send(b'frame')
 assert b.recv() == b'frame' and zmq.has('curve')
 zmq.Context.instance().destroy()
 print('PYTHON cp%d%d' % sys.version_info[:2])
-for module in ('zmq', 'blake3', 'backports.zstd'):
+for module in ('zmq', 'blake3', 'backports.zstd', 'psutil', 'zeroconf'):
     try:
         print('FROM', importlib.import_module(module).__file__)
     except ImportError:
@@ -284,10 +327,10 @@ for module in ('zmq', 'blake3', 'backports.zstd'):
 def check_libraries(said: str, folder: Path) -> str:
     """Compare what CHECK_LIBRARIES printed with the wheels that Blender should have unpacked; returns Python's tag."""
     python = said.partition("PYTHON ")[2].split()[0]
-    packages = {"pyzmq": "zmq", "blake3": "blake3", "backports_zstd": "backports/zstd"}
+    packages = {"pyzmq": "zmq", "backports_zstd": "backports/zstd"}
     site = folder / f"extensions/.local/lib/python3.{python.removeprefix('cp3')}/site-packages"
     found = [line.removeprefix("FROM ") for line in said.splitlines() if line.startswith("FROM ")]
-    assert found == [str(site / packages[library] / "__init__.py") for library in PYTHONS[python]], said
+    assert found == [str(site / packages.get(library, library) / "__init__.py") for library in PYTHONS[python]], said
     return python
 
 

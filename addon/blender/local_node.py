@@ -35,6 +35,8 @@ class LocalNode:
         self._log = log
         self._backoff = Backoff(clock)
         self._process: LineProcess | None = None
+        self._leaving: list[LineProcess] = []
+        """Told to end, and not yet gone."""
 
     @property
     def pid(self) -> int | None:
@@ -43,6 +45,7 @@ class LocalNode:
 
     def poll(self, *, wanted: bool) -> bool:
         """Start it, end it, hear what it says. Returns whether anything changed."""
+        self._leaving = [process for process in self._leaving if not _is_gone(process)]
         if not wanted:
             return self.close()
         if self._process is None:
@@ -66,6 +69,7 @@ class LocalNode:
             return False
         if self._process:
             self._process.release()
+            self._leaving.append(self._process)
         self._process = None
         self._backoff.reset()
         self._say("off", "")
@@ -98,6 +102,13 @@ class LocalNode:
 
     def _say(self, state: str, text: str) -> None:
         self.state, self.text, self.page, self.asking = state, text, "", ()
+
+
+def _is_gone(process: LineProcess) -> bool:
+    if process.exit_code is None:
+        return False
+    process.close()
+    return True
 
 
 def _last_line(log: Path) -> str:

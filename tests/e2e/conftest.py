@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from addon.multicast import SWITCH
 from server.blenders import Blender
 from tests.addon.scripted_client import Play, wait_for
 from tests.conftest import real_blenders
@@ -83,6 +84,7 @@ def environment(installed: Path, display: str, mesa_cache: Path, tmp_path: Path)
         "BLENDER_USER_RESOURCES": str(shutil.copytree(installed, tmp_path / "user")),
         "DISPLAY": display,
         "LIBGL_ALWAYS_SOFTWARE": "1",
+        SWITCH: "off",  # The network that this machine is in is not the tests'.
         "MESA_SHADER_CACHE_DIR": str(mesa_cache),
     }
     return {**os.environ, **own}

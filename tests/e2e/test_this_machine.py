@@ -147,21 +147,13 @@ def test_the_command_line_of_blender_serves_and_submits(
     relay = [program.source, "--background", "--online-mode", "--command", "relay_render"]
     with running_node([*relay, "serve", *options(port, tmp_path / "node", program)], own, tmp_path) as node:
         # WHEN a file is submitted in the same way, and waited for
-        submit = [
-            *relay,
-            "submit",
-            str(shot),
-            "--to",
-            f"127.0.0.1:{port}",
-            "--data",
-            str(tmp_path / "client"),
-            "--json",
-        ]
+        folders = ["--data", str(tmp_path / "client"), "--output", str(tmp_path / "frames")]
+        submit = [*relay, "submit", str(shot), "--to", f"127.0.0.1:{port}", *folders, "--json"]
         done = subprocess.run(submit, env=own, capture_output=True, text=True, timeout=RENDER_TIMEOUT_S, check=False)
-        # THEN it says so, and the frame is where Blender itself puts it
+        # THEN it says so, and the frame is there
         assert done.returncode == 0, done.stdout + done.stderr
         assert json.loads(done.stdout.splitlines()[-1])["state"] == "done"
-        verify(shot.parent / "frames" / "shot_020_0001.png")
+        verify(tmp_path / "frames" / "shot_020_0001.png")
     # AND it has ended by Ctrl+C, as the node does and not as Blender
     assert node.returncode == 0, (tmp_path / "node.log").read_text()
     # AND without the network it says what to do

@@ -167,8 +167,10 @@ def test_every_option_is_documented_and_every_documented_one_exists(words: str) 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_call_of_the_program_in_a_document_is_one_it_understands(document: Path) -> None:
-    for call in re.findall(r"python(?:\.exe)? -m server\b[^`\n#]*", document.read_text("utf-8")):
+    called = r"(?:python(?:\.exe)? -m server|blender --command relay_render)\b[^`\n#]*"
+    for call in re.findall(called, document.read_text("utf-8")):
         words = shlex.split(call.replace("\\", "/"))[3:]
+        words = words[1:] if words[:1] == ["serve"] else words
         named = [word for word in words[:1] if re.fullmatch("[a-z]+", word)]
         command = " ".join(["python -m server", *named])
         assert command in commands(), f"{document.name}: {call}"

@@ -335,12 +335,15 @@ class Handlers:
 
     def _on_ask_log(self, session: Session, message: AskLog, _: Buffer) -> None:
         job = self._job(session, message.job)
-        self._ask(session, lambda: self._tell_log(session, job, message.after))
+        self._ask(session, lambda: self._tell_log(session, job, message.frame, message.after))
 
-    async def _tell_log(self, session: Session, job: Job, after: int) -> None:
-        """One log is kept for a job, so there is no telling which frame its lines are about."""
-        offset, size, text = await asyncio.to_thread(log_pieces.read, self.node.folders.log(job.id), after)
-        self.endpoint.send(session, Log(job.id, None, offset, size), text)
+    async def _tell_log(self, session: Session, job: Job, frame: int | None, after: int) -> None:
+        log = self.node.folders.log(job.id)
+        if frame is None:
+            offset, size, text = await asyncio.to_thread(log_pieces.read, log, after)
+        else:
+            offset, size, text = await asyncio.to_thread(log_pieces.read_frame, log, frame, after)
+        self.endpoint.send(session, Log(job.id, frame, offset, size), text)
 
     # Who is let in
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from addon.protocol.limits import LOG_BYTES
 
+from .executors.chatter import of_frame
+
 
 def read(path: Path, after: int, limit: int = LOG_BYTES) -> tuple[int, int, bytes]:
     """Return (offset, size of the file, at most `limit` bytes of it from `offset` on).
@@ -19,3 +21,13 @@ def read(path: Path, after: int, limit: int = LOG_BYTES) -> tuple[int, int, byte
             return offset, size, file.read(limit)
     except FileNotFoundError:
         return 0, 0, b""
+
+
+def read_frame(path: Path, frame: int, after: int, limit: int = LOG_BYTES) -> tuple[int, int, bytes]:
+    """As `read`, of those lines alone that are about a frame. Reads all of the log."""
+    try:
+        about = of_frame(path.read_bytes(), frame)
+    except FileNotFoundError:
+        about = b""
+    offset = after if after <= len(about) else 0
+    return offset, len(about), about[offset : offset + limit]

@@ -22,7 +22,7 @@ def logs(
     job: Job,
     to: To = DEFAULT_TO,
     frame: Annotated[
-        int | None, typer.Option(min=0, help="Only what concerns this frame, where the node keeps that apart.")
+        int | None, typer.Option(min=0, help="Only what was printed while this frame was rendered.")
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job has ended.")] = False,
 ) -> None:
@@ -45,13 +45,13 @@ async def _show(start: str, to: str, frame: int | None, follow: bool) -> None:
             sys.stdout.write(decoder.decode(piece))
             sys.stdout.flush()
     if not size:
-        raise fail(f"The node has no log of job {job[:8]}: none yet, or none any more since all its frames are home.")
+        what = f"job {job[:8]}" if frame is None else f"frame {frame} of job {job[:8]}"
+        raise fail(f"The node has no log of {what}: none yet, or none any more since all its frames are home.")
 
 
 async def _pieces(observer: Observer, job: str, frame: int | None, follow: bool) -> AsyncIterator[bytes]:
     """Yield the log from its beginning to its end, or to the job's if it is followed."""
     after = 0
-    told = frame is None
     while True:
         is_last = not follow or job not in observer.jobs or observer.jobs[job].state in FINISHED
         observer.forget_answers()
@@ -59,9 +59,6 @@ async def _pieces(observer: Observer, job: str, frame: int | None, follow: bool)
         await observer.until(lambda: observer.log is not None)
         assert observer.log is not None
         about, text = observer.log
-        if not told and about.frame is None:
-            errors.print("This node keeps one log for all frames of a job: here is all of it.", style="yellow")
-        told = True
         yield text
         after = about.offset + len(text)
         if after < about.size:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..sandbox import Command
+from .chatter import Chatter
 from .family import kill_tree
 
 log = logging.getLogger(__name__)
@@ -112,11 +113,14 @@ class WorkerProcess:
 
     def _read_chatter(self) -> None:
         assert self._process.stderr is not None
+        chatter = Chatter()
         with self._process.stderr as words:
             for text in _lines(words):
+                if chatter.heed(text):
+                    continue
                 self._last_lines.append(text.rstrip()[:LAST_LINE_CHARS])
                 if self._log is not None:
-                    _append(self._log, text)
+                    _append(self._log, chatter.logged(text))
 
     def _ended(self) -> None:
         assert self._process.stdin is not None

@@ -87,6 +87,7 @@ class News:
         self._changed: dict[str, Job] = {}
         self._frames: defaultdict[str, dict[int, str]] = defaultdict(dict)
         self._previews: Counter[str] = Counter()
+        self._previewed: dict[str, Job] = {}
         self._timer: asyncio.TimerHandle | asyncio.Handle | None = None
 
     @property
@@ -134,13 +135,14 @@ class News:
         self._changed.pop(job.id, None)
         self._frames.pop(job.id, None)
         self._previews.pop(job.id, None)
+        self._previewed.pop(job.id, None)
         self.tell("gone", {"job": job.id}, job.owner)
 
     def preview_made(self, job: Job) -> None:
         self._previews[job.id] += 1
         if job.preview is not None:
-            news = {"job": job.id, "frame": job.preview[0], "version": self._previews[job.id]}
-            self.tell("preview", news, job.owner)
+            self._previewed[job.id] = job
+            self._soon()
 
     def outputs_ready(self, job: Job) -> None:
         """Its frames tell of that."""
@@ -161,14 +163,15 @@ class News:
         """Send what has changed, and go on collecting for a moment."""
         changed, self._changed = self._changed, {}
         frames, self._frames = self._frames, defaultdict(dict)
+        previewed, self._previewed = self._previewed, {}
         now = time.monotonic()
         for visitor, pages in self._by_visitor().items():
-            piece = b"".join(self._news_for(visitor, changed, frames, now))
+            piece = b"".join([*self._news_for(visitor, changed, frames, now), *self._pictures_for(visitor, previewed)])
             if piece:
                 for page in pages:
                     page.tell(piece)
         wait = NEWS_S + PAGE_S * len(self._pages)
-        self._timer = asyncio.get_running_loop().call_later(wait, self._send) if changed else None
+        self._timer = asyncio.get_running_loop().call_later(wait, self._send) if changed or previewed else None
 
     def _by_visitor(self) -> dict[Visitor, list[Page]]:
         found: defaultdict[Visitor, list[Page]] = defaultdict(list)
@@ -186,3 +189,11 @@ class News:
             if job.id in frames
         ]
         return told + [event("job", asdict(job_view(job, now, self._previews[job.id], visitor))) for job in seen]
+
+    def _pictures_for(self, visitor: Visitor, previewed: dict[str, Job]) -> list[bytes]:
+        """Of each job the newest small picture: who shows an older one in between shows it for a tenth of a second."""
+        return [
+            event("preview", {"job": job.id, "frame": job.preview[0], "version": self._previews[job.id]})
+            for job in previewed.values()
+            if job.preview is not None and visitor.may_see(job.owner)
+        ]

@@ -12,6 +12,7 @@ from starlette.responses import FileResponse, PlainTextResponse, Response, Strea
 
 from addon.protocol.messages import Output, Refusal
 
+from .. import log_pieces
 from ..background import in_thread
 from ..errors import RequestRefused
 from ..jobs import Job
@@ -120,7 +121,9 @@ class ResultApi:
         return PlainTextResponse(await in_thread(_end_of, self._folders.log(self._job(request).id)))
 
     async def _frame_log(self, request: Request) -> Response:
-        return PlainTextResponse(await in_thread(_end_of, self._folders.log(self._job(request).id)))
+        log, frame = self._folders.log(self._job(request).id), request.path_params["frame"]
+        _, _, text = await in_thread(log_pieces.read_frame, log, frame, 0, LOG_BYTES)
+        return PlainTextResponse(text)
 
     async def _zip(self, request: Request) -> Response:
         job = self._job(request)

@@ -49,10 +49,10 @@ def local_node(window: BlenderWindow) -> dict[str, Any]:
 
 
 def until_running(window: BlenderWindow) -> dict[str, Any]:
-    def running() -> dict[str, Any] | None:
+    def running() -> dict[str, Any]:
         now = local_node(window)
         assert now["state"] != "ended", now["text"]
-        return now if now["state"] == "running" else None
+        return now if now["state"] == "running" else {}
 
     return wait_for(running, "the node to run", RENDER_TIMEOUT_S)
 

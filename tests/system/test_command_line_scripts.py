@@ -173,8 +173,11 @@ def test_what_blender_says_can_be_read(node: NodeProcess, scene: Scene, tmp_path
     kept = (node.data / "jobs" / job / "blender.log").read_text()
     assert kept.startswith(followed.stdout)
     again = cli("logs", job, "--frame", "2", "--to", node.address, data=tmp_path)
-    assert again.stdout == kept
-    assert "one log for all frames" in plain(again.stderr)
+    assert "shot_002.png" in again.stdout
+    assert not any(other in again.stdout for other in ("Read blend", "shot_001.png", "shot_003.png"))
+    assert all(f"       2| {line}\n" in kept for line in again.stdout.splitlines())
+    none = cli("logs", job, "--frame", "9", "--to", node.address, data=tmp_path)
+    assert (none.returncode, "no log of frame 9" in plain(none.stderr)) == (Exit.FAILED, True)
 
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")

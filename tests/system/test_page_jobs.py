@@ -85,6 +85,10 @@ def test_a_file_becomes_pictures(page: Browserless, any_blender: Blender, scene:
     # AND Blender's words can be read
     log = page.ask("GET", f"/api/jobs/{job['job']}/log")
     assert (log.status, log.headers["content-type"]) == (200, "text/plain; charset=utf-8")
+    # AND those about one frame
+    about = page.ask("GET", f"/api/jobs/{job['job']}/frames/2/log")
+    assert b"shot_002.png" in about.body
+    assert b"shot_001.png" not in about.body
     # WHEN it is taken off the list
     assert page.ask("DELETE", f"/api/jobs/{job['job']}").status == 204
     # THEN nothing is left of it

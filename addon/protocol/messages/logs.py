@@ -14,7 +14,7 @@ class AskLog:
 
     job: str
     frame: int | None
-    """Only what concerns this frame, where the node keeps that apart; None: all of it."""
+    """Only what was printed while this frame was rendered; None: all of it."""
     after: int
     """Bytes that the client has already."""
 
@@ -30,7 +30,7 @@ class Log:
 
     job: str
     frame: int | None
-    """The frame that it is about; None: the whole job."""
+    """The frame that it is about; None: the whole job, each line behind the number of its frame."""
     offset: int
     """Of the first byte of the payload. Less than what was asked for: the log has been begun anew."""
     size: int

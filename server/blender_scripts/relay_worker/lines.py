@@ -7,10 +7,14 @@ import queue
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 ALIVE_S = 1.0
 """Between two signs of life. Blender lets other threads run while it renders; while it opens a file it does not."""
+
+MARK = "\x1e"
+"""Begins a line of what is printed that says of which frame the next are; server/executors/chatter.py reads it."""
 
 
 class Lines:
@@ -35,6 +39,23 @@ class Lines:
                     line = line[os.write(self._events, line) :]
             except OSError:  # Nobody reads any more: the parent is gone.
                 os._exit(1)
+
+    @contextmanager
+    def about(self, frame: int | None) -> Iterator[None]:
+        """Mark what is printed within this as about a frame, by marks between the printed lines."""
+        if frame is None:
+            yield
+            return
+        self._mark(str(frame))
+        try:
+            yield
+        finally:
+            self._mark("")
+
+    def _mark(self, text: str) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.write(2, f"{MARK}{text}\n".encode())
 
     def commands(self) -> Iterator[dict[str, Any]]:
         """Yield the commands as they come, forever."""

@@ -53,6 +53,12 @@ class Session:
     def handle(self, command: dict[str, Any]) -> None:
         """Carry out one command. What an artist can do something about is told; anything else ends the worker."""
         self._frame, self._told = command.get("frame"), 0.0
+        with self._lines.about(self._frame):
+            self._carry_out(command)
+        if "folder" in command:  # From here on the parent may do with it as it likes.
+            self._lines.emit("closed", frame=self._frame)
+
+    def _carry_out(self, command: dict[str, Any]) -> None:
         try:
             match command["command"]:
                 case "open":
@@ -79,8 +85,6 @@ class Session:
             )
         except RenderWhole as reason:
             self._lines.emit("whole", frame=self._frame, reason=str(reason))
-        if "folder" in command:  # From here on the parent may do with it as it likes.
-            self._lines.emit("closed", frame=self._frame)
 
     def _open(self, path: str, name: str | None, tree: str, roots: list[str], gpu: str | None, scripts: bool) -> None:
         self._opened = self._encoding = None

@@ -5,6 +5,8 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+import zmq
+
 from addon.protocol.messages import ClientList, ClientStatus, Refusal
 
 from .clients import Client, Clients
@@ -42,10 +44,22 @@ class LettingIn:
 
     def paired(self, client: str) -> Client:
         """Return a client by its id. Raises RequestRefused."""
-        found = next((each for each in self.clients.paired if each.id == client), None)
+        found = self.find(client)
         if found is None:
             raise RequestRefused(Refusal.UNKNOWN_CLIENT, "The node does not know this client (any more).")
         return found
+
+    def find(self, client: str) -> Client | None:
+        """Return a client by its id, if it is let in."""
+        return next((each for each in self.clients.paired if each.id == client), None)
+
+    def invite(self, name: str) -> Client:
+        """Let somebody in who has a browser only: with a key that nobody has, for all else is by a client's key."""
+        key = zmq.curve_keypair()[0].decode()
+        self.clients.allow(key, name)
+        log.info("%s is let in, by the page alone", name)
+        self.changed()
+        return self.clients[key]
 
     def revoke(self, client: str) -> None:
         """Let it in no more, from now on. Raises RequestRefused."""

@@ -201,6 +201,6 @@ def test_every_request_of_the_api_is_documented_and_every_documented_one_exists(
     said = set(re.findall(r"`((?:GET|HEAD|POST|PATCH|PUT|DELETE) /api/[^`?]*)`", text))
     desk = MagicMock()  # The tables ask nothing of it.
     uploads = UploadApi(desk, MagicMock(), MagicMock(), MagicMock())
-    apis = (JobApi(desk), ResultApi(desk), OwnerApi(desk), VideoApi(desk, MagicMock()), uploads)
+    apis = (JobApi(desk), ResultApi(desk), OwnerApi(desk, MagicMock()), VideoApi(desk, MagicMock()), uploads)
     there = {f"{each.method} {re.sub(r':[a-z]+}', '}', each.path)}" for api in apis for each in api.operations}
     assert said - {"GET /api/openapi.json"} == there

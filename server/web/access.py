@@ -13,13 +13,14 @@ import os
 import re
 import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 
 from addon.durable import sync_folder
 
+from ..clients import Client
 from ..errors import ServerError
 
 TOKEN_BYTES = 24
@@ -28,12 +29,15 @@ TOKEN_BYTES = 24
 COOKIE_S = 400 * 86400
 """As long as browsers keep a cookie at most (RFC 6265bis, 5.5)."""
 
+OWNER = "owner"
+"""Who has the node's own link, in a cookie; no client's id is this short."""
+
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing (RFC 9110, 9.2.1)."""
 
 
 class NotLetIn(ServerError):
-    """Open the link that the node prints when it starts, or that `python -m server page` shows."""
+    """Open the link that the node prints at its start, that `python -m server page` shows, or that its owner gave."""
 
 
 class ForeignOrigin(ServerError):
@@ -66,12 +70,14 @@ class Visitor:
 class Access:
     """Lets visitors in. Pure but for the names of this machine."""
 
-    def __init__(self, token: str, visitor: Visitor, port: int) -> None:
-        """`visitor`: whom the token is for; `port`: browsers share cookies among all ports of a host."""
+    def __init__(self, token: str, owner: Visitor, port: int, client: Callable[[str], Client | None]) -> None:
+        """`owner`: whom the token is for; `client`: one that is let in, by its id, who may have a link of its own;
+        `port`: browsers share cookies among all ports of a host.
+        """
         self._token = token
-        self._visitor = visitor
+        self._owner = owner
+        self._client = client
         self.cookie_name = f"relay-render-{port}"
-        self._cookie = hashlib.blake2b(b"cookie", key=token.encode(), digest_size=24).hexdigest()
         self.names = {"localhost", *_local_names(socket.gethostname())}
         """Under which this machine is known, in lower case."""
 
@@ -81,34 +87,63 @@ class Access:
         if not (_is_address(name) or name in self.names):
             raise ForeignHost(str(ForeignHost.__doc__))
 
-    def check_token(self, token: str) -> None:
-        """Raise NotLetIn."""
-        if not _same(token, self._token):
-            raise NotLetIn(str(NotLetIn.__doc__))
+    def token_of(self, client: Client) -> str:
+        """Return what lets a client in as itself, for as long as it is let in at all. Nothing of it is kept."""
+        return f"{client.id}.{self._seal('link', client)}"
+
+    def admit(self, token: str) -> Visitor:
+        """Return whom a token is for. Raises NotLetIn."""
+        if _same(token, self._token):
+            return self._owner
+        return self._sealed("link", token)
+
+    def is_current(self, visitor: Visitor) -> bool:
+        """Whether it is still let in, and as what it was."""
+        if visitor == self._owner:
+            return True
+        client = self._client(visitor.owner)
+        return client is not None and visitor == _visitor(client)
 
     def visitor(self, method: str, scheme: str, headers: Mapping[str, str]) -> Visitor:
         """Return who asks. `headers`: with their names in lower case. Raises NotLetIn, ForeignOrigin."""
         kind, _, token = headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer":
-            self.check_token(token.strip())
-            return self._visitor
-        if not self._has_cookie(headers.get("cookie", "")):
-            raise NotLetIn(str(NotLetIn.__doc__))
+            return self.admit(token.strip())
+        visitor = self._sealed("cookie", self._cookie_in(headers.get("cookie", "")))
         if method not in SAFE and not _is_own(scheme, headers):
             raise ForeignOrigin(str(ForeignOrigin.__doc__))
-        return self._visitor
+        return visitor
 
-    def cookie(self, *, secure: bool) -> str:
-        """Return the value of the Set-Cookie header for a visitor who has shown the token."""
+    def cookie(self, visitor: Visitor, *, secure: bool) -> str:
+        """Return the value of the Set-Cookie header for a visitor who has shown a token."""
+        client = None if visitor == self._owner else self._client(visitor.owner)
+        value = f"{client.id if client else OWNER}.{self._seal('cookie', client)}"
         flags = "; Secure" if secure else ""
-        return f"{self.cookie_name}={self._cookie}; Path=/; HttpOnly; SameSite=Strict; Max-Age={COOKIE_S}{flags}"
+        return f"{self.cookie_name}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={COOKIE_S}{flags}"
 
-    def _has_cookie(self, header: str) -> bool:
+    def _cookie_in(self, header: str) -> str:
         try:
             morsel = SimpleCookie(header).get(self.cookie_name)
         except CookieError:
-            return False
-        return morsel is not None and _same(morsel.value, self._cookie)
+            return ""
+        return "" if morsel is None else morsel.value
+
+    def _seal(self, use: str, client: Client | None) -> str:
+        """What only who has the token can make, for one use and one client; a client let in anew is another one."""
+        about = f"{use} {client.id} {client.since!r}" if client else use
+        return hashlib.blake2b(about.encode(), key=self._token.encode(), digest_size=TOKEN_BYTES).hexdigest()
+
+    def _sealed(self, use: str, said: str) -> Visitor:
+        """Return whose seal that is. Raises NotLetIn."""
+        name, _, seal = said.partition(".")
+        client = self._client(name)
+        if (client is not None or (name, use) == (OWNER, "cookie")) and _same(seal, self._seal(use, client)):
+            return self._owner if client is None else _visitor(client)
+        raise NotLetIn(str(NotLetIn.__doc__))
+
+
+def _visitor(client: Client) -> Visitor:
+    return Visitor(client.id, client.name, client.manages)
 
 
 def _same(said: str, right: str) -> bool:

@@ -56,8 +56,7 @@ class Gate:
         try:
             self._access.check_host(headers.get("host", ""))
             if path == "/" and (token := dict(parse_qsl(scope["query_string"].decode("latin-1"))).get("token")):
-                self._access.check_token(token)
-                cookie = self._access.cookie(secure=scope["scheme"] == "https")
+                cookie = self._access.cookie(self._access.admit(token), secure=scope["scheme"] == "https")
                 return RedirectResponse("/", 303, {"set-cookie": cookie})
             if not path.startswith(self._public):
                 visitor = self._access.visitor(scope["method"], scope["scheme"], headers)

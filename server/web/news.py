@@ -117,6 +117,12 @@ class News:
         for page in self._pages:
             page.close()
 
+    def part(self, is_current: Callable[[Visitor], bool]) -> None:
+        """End the connections of those who are let in no more, or as somebody else: these come back by themselves."""
+        for page in self._pages:
+            if not is_current(page.visitor):
+                page.close()
+
     def tell(self, name: str, data: object, owner: str | None = None) -> None:
         """Tell something to all who may know about an owner's jobs; without one, to all who manage."""
         piece: bytes | None = None

@@ -2,6 +2,7 @@
 """What the node's owner sees and does: Blenders, the store, who is let in."""
 
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import psutil
@@ -9,12 +10,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from addon.protocol.messages import StoreStatus
+from addon.protocol.messages.checks import check, check_line
 
 from .. import machine
 from ..background import in_thread
+from ..clients import Client
 from .desk import Desk
 from .routing import Operation, answer, body_of
-from .views import ClientsView, CpuView, GpuView, MemoryView, WorkersView
+from .views import ClientsView, CpuView, GpuView, LinkView, MemoryView, WorkersView
+
+NAME_LENGTH = 60
+"""Characters of a name in a list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +47,24 @@ class Change:
     scripts: bool | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """Of somebody who has a browser only."""
+
+    name: str
+
+    def __post_init__(self) -> None:
+        check(0 < len(self.name.strip()) <= NAME_LENGTH, "name's length")
+        check_line(self.name)
+
+
 class OwnerApi:
     """Answers who manages the node."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, token_of: Callable[[Client], str]) -> None:
+        """`token_of`: what lets a client in as itself."""
         self._desk = desk
+        self._token_of = token_of
         client = "/api/clients/{client}"
         self.operations = (
             Operation("GET", "/api/workers", self._workers, "Blenders, and the machine", WorkersView, manages=True),
@@ -56,6 +75,11 @@ class OwnerApi:
                 "POST", "/api/clients/requests/{code}", self._decide, "Let somebody in, or not", ClientsView, Decision,
                 manages=True,
             ),
+            Operation(
+                "POST", "/api/clients", self._invite, "Let in who has a browser only", LinkView, Invitation, 201,
+                manages=True,
+            ),
+            Operation("GET", f"{client}/link", self._link, "What lets one in as itself", LinkView, manages=True),
             Operation("PATCH", client, self._change, "Change what one may", ClientsView, Change, manages=True),
             Operation("DELETE", client, self._revoke, "Let one in no more", ClientsView, manages=True),
         )  # fmt: skip
@@ -81,6 +105,16 @@ class OwnerApi:
         wanted = await body_of(request, Decision)
         self._desk.letting_in.pairings.decide(request.path_params["code"], wanted.allow)
         return answer(self._desk.clients())
+
+    async def _invite(self, request: Request) -> Response:
+        wanted = await body_of(request, Invitation)
+        return answer(self._link_of(self._desk.letting_in.invite(wanted.name.strip())), 201)
+
+    async def _link(self, request: Request) -> Response:
+        return answer(self._link_of(self._desk.letting_in.paired(request.path_params["client"])))
+
+    def _link_of(self, client: Client) -> LinkView:
+        return LinkView(client.id, client.name, self._token_of(client))
 
     async def _change(self, request: Request) -> Response:
         wanted, client = await body_of(request, Change), request.path_params["client"]

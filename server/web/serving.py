@@ -84,13 +84,15 @@ class Site:
         self._videos = Videos(
             containment, data / "workers" / "videos", desk.node.folders.videos, lambda video: _tell_of(desk, video)
         )
-        self._access = access = Access(token, Visitor(owner, "the node's owner", manages=True), port)
+        visitor = Visitor(owner, "the node's owner", manages=True)
+        self._access = access = Access(token, visitor, port, desk.letting_in.find)
+        desk.letting_in.watchers.append(lambda: desk.news.part(access.is_current))
         operations = (
             *JobApi(desk).operations,
             *ResultApi(desk).operations,
             *self._uploads.operations,
             *VideoApi(desk, self._videos).operations,
-            *OwnerApi(desk).operations,
+            *OwnerApi(desk, access.token_of).operations,
         )
         self._server = _Quiet(
             uvicorn.Config(

@@ -193,6 +193,15 @@ class ClientsView:
     requests: tuple[PairingRequest, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class LinkView:
+    """What lets a client in as itself: behind the page's address as `/?token=`, or as a bearer token."""
+
+    client: str
+    name: str
+    token: str
+
+
 def job_view(job: Job, now: float, preview_version: int, visitor: Visitor) -> JobView:
     """Return all there is to say about a job; `now`: as in progress.status_of."""
     status = status_of(job, now)

@@ -177,6 +177,11 @@ class Follower:
             assert self._news.wait_for(lambda: found() is not None, PATIENCE_S), self.seen[-5:]
         return found()
 
+    def until_ended(self) -> None:
+        """Wait for the node to end it."""
+        self._thread.join(PATIENCE_S)
+        assert not self._thread.is_alive()
+
 
 def token_in(text: str) -> str:
     """The token of a link."""

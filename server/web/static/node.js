@@ -15,6 +15,12 @@ export class NodePage {
     this._workers = h("section", { class: "card", "aria-labelledby": "workers" });
     this._store = h("section", { class: "card", "aria-labelledby": "store" });
     this.element = h("div", { class: "node" }, h("h1", {}, "The node"), this._asking, this._workers, this._store, this._clients);
+    const name = h("input", { required: true, maxLength: 60, "aria-label": "Name", placeholder: "Name" });
+    this._invitation = h("form", { class: "row", onsubmit: (event) => {
+      event.preventDefault();
+      this._link("POST", "/api/clients", { name: name.value });
+      name.value = "";
+    } }, h("span", { class: "grow" }, "Somebody without the extension, by a link:"), name, h("button", {}, "Let in by a link"));
     this.changed();
     this._look();
     this._timer = setInterval(() => this._look(), LOOK_MS);
@@ -30,8 +36,31 @@ export class NodePage {
     refill(this._asking, h("h2", { id: "asking" }, "Asks to be let in"), ...(requests.length ? requests.map((each) => this._request(each)) : [h("p", { class: "quiet" }, "Nobody.")]));
     refill(this._clients, h("h2", { id: "clients" }, "Is let in"), clients.length ? table(["Name", "Since", "Connected", ""], clients.map((each) => [
       each.name + (each.manages ? " (trusted)" : ""), new Date(each.since * 1000).toLocaleDateString(), each.connected ? "yes" : "",
-      h("button", { type: "button", "aria-label": `Let in no more: ${each.name}`, onclick: () => this._revoke(each) }, "Let in no more"),
-    ])) : h("p", { class: "quiet" }, "Only the account that runs the node."));
+      h("span", { class: "row" },
+        h("button", { type: "button", "aria-label": `Link for ${each.name}`, onclick: () => this._link("GET", `/api/clients/${each.client}/link`) }, "Link"),
+        h("button", { type: "button", "aria-label": `Let in no more: ${each.name}`, onclick: () => this._revoke(each) }, "Let in no more")),
+    ])) : h("p", { class: "quiet" }, "Only the account that runs the node."), this._invitation);
+  }
+
+  /** Show what lets somebody in as themselves, to be copied. */
+  async _link(method, path, body) {
+    try {
+      const { name, token } = await ask(method, path, body);
+      const here = ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
+      const host = here ? this._state.node.name : location.hostname;
+      const field = h("input", { readOnly: true, value: `${location.protocol}//${host}:${location.port}/?token=${token}`, "aria-label": `Link for ${name}`, onfocus: () => field.select() });
+      const dialog = h("dialog", { class: "small", "aria-label": `Link for ${name}`, onclose: () => dialog.remove() },
+        h("form", { method: "dialog" },
+          h("p", {}, `With this link ${name} sends files and sees what comes of them, and nothing of others.`),
+          field,
+          here ? h("p", { class: "quiet" }, "Other machines reach the page only where the node was started with --web 0.0.0.0.") : null,
+          h("div", { class: "row end" }, h("button", { class: "primary" }, "Close"))));
+      document.body.append(dialog);
+      dialog.showModal();
+      field.focus();
+    } catch (error) {
+      complain(error.message);
+    }
   }
 
   _request(each) {

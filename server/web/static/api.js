@@ -51,8 +51,13 @@ export function follow(hear, linked) {
     source.addEventListener("error", () => {
       linked(false);
       // A browser gives up where the answer is not a stream: while a node starts, or after a proxy's error.
-      if (source.readyState === EventSource.CLOSED) setTimeout(open, 2000);
+      if (source.readyState === EventSource.CLOSED) setTimeout(again, 2000);
     });
+  }
+  async function again() {
+    const answer = await fetch("/api/node").catch(() => null);
+    if (answer?.status === 401) location.replace("/"); // Let in no more: the door says how one comes in.
+    else open();
   }
   open();
 }

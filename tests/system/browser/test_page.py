@@ -2,6 +2,7 @@
 """The node's page in a real browser, at a real node with a real Blender."""
 
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -249,9 +250,24 @@ def test_who_asks_to_be_let_in_is_allowed_on_the_page(
         page.get_by_role("button", name="Allow").click()
         # THEN they are in, and can be let in no more
         artist.until_connected()
+        # AND by a link of their own they see the page, and nothing of the node itself
+        page.get_by_role("button", name="Link for").click()
+        link = page.get_by_role("dialog").get_by_role("textbox").input_value()
+        page.get_by_role("dialog").get_by_role("button", name="Close").click()
+        assert context.browser is not None
+        other = context.browser.new_context().new_page()
+        other.goto(re.sub(r"//[^:]+:", "//127.0.0.1:", link))  # A name need not lead anywhere from here.
+        expect(other.get_by_text("Connected", exact=True)).to_be_visible()
+        expect(other.get_by_role("link", name="Node", exact=True)).to_be_hidden()
         page.get_by_role("button", name="Let in no more").click()
         page.get_by_role("dialog").get_by_role("button", name="Let in no more").click()
         artist.until(lambda line: line["event"] == "connection" and line["state"] == "unpaired")
+        expect(other.get_by_text("its owner gave you")).to_be_visible()
+        other.context.close()
+        # AND somebody without the extension is let in by a link
+        page.get_by_label("Name", exact=True).fill("Bert")
+        page.get_by_role("button", name="Let in by a link").click()
+        expect(page.get_by_role("dialog").get_by_text("With this link Bert sends files")).to_be_visible()
     finally:
         node.close()
         Keyring().forget(parse_address(node.address))

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -42,10 +43,47 @@ def cpu_temperature() -> float | None:
 
 
 def gpus() -> tuple[Gpu, ...]:
-    """Return the graphics cards that tell of themselves: NVIDIA's, whose driver brings a tool for it.
+    """Return the graphics cards that tell of themselves. Takes a tenth of a second: call it in a thread."""
+    return (*_nvidia(), *amd())
 
-    Takes a tenth of a second: call it in a thread. Untested with a card; the tool's answer is as its manual has it.
+
+def amd(cards: Path = Path("/sys/class/drm")) -> tuple[Gpu, ...]:
+    """Return AMD's cards on Linux, whose driver has files for it (the kernel's "drm/amdgpu: GPU thermal, power and
+    misc. parameters"). Untested with a card.
     """
+    found = []
+    for device in sorted(card / "device" for card in cards.glob("card[0-9]*") if "-" not in card.name):
+        memory = _said(device / "mem_info_vram_total")
+        if memory is None:
+            continue  # Another maker's, or another driver.
+        warmest = max((each for path in device.glob("hwmon/hwmon*/temp1_input") if (each := _said(path))), default=None)
+        busy = _said(device / "gpu_busy_percent")
+        found.append(
+            Gpu(
+                _text(device / "product_name") or "AMD graphics card",
+                memory,
+                _said(device / "mem_info_vram_used"),
+                None if warmest is None else warmest / 1000,
+                None if busy is None else busy / 100,
+            )
+        )
+    return tuple(found)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8", errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def _said(path: Path) -> int | None:
+    number = _number(_text(path))
+    return None if number is None else int(number)
+
+
+def _nvidia() -> tuple[Gpu, ...]:
+    """By the tool that the driver brings. Untested with a card; the tool's answer is as its manual has it."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return ()

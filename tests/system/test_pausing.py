@@ -125,3 +125,20 @@ def test_the_command_line_pauses_and_orders(node: NodeProcess, scene: Scene, tmp
     page.post(f"/api/jobs/{one}/cancel")
     refused = cli("pause", one[:8], "--to", node.address, data=tmp_path)
     assert (refused.returncode, "has ended already" in plain(refused.stderr)) == (1, True)
+
+
+def test_a_newer_save_takes_the_place_of_a_paused_job(
+    node: NodeProcess, scene: Scene, start_client: StartClient, tmp_path: Path
+) -> None:
+    # GIVEN a save whose job is paused
+    client = start_client(node.address)
+    blend = scene(**LONG)
+    older = client.render(blend, tmp_path / "frames", "1-6", trigger="save")
+    client.until_state(older, "rendering")
+    client.send(command="pause", job=older)
+    client.until(lambda line: line["event"] == "job" and line["job"] == older and line["paused"])
+    # WHEN it is saved again
+    newer = client.render(blend, tmp_path / "frames", "1", trigger="save")
+    # THEN that is rendered, for nobody has paused it, and the older one is no more
+    client.until_state(older, "superseded")
+    assert client.until_state(newer, "done", "failed")["state"] == "done"

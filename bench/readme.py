@@ -35,6 +35,7 @@ from .transfer_figures import (
     resave_bytes,
     resave_seconds,
 )
+from .web import LOAD, PAGES, PIXEL, SCROLL, SCROLL_LONGEST, UPLOAD, UPLOAD_RATE, WEIGHT
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -109,7 +110,18 @@ RENDER = {
     RENDERED_AGAIN.name: ("The same, these saved again", "limit 25%"),
 }
 
-TABLES = {"main": MAIN, "render": RENDER, "transfer": TRANSFER}
+WEB = {
+    WEIGHT.name: ("The page's first load", "limit 150 KB"),
+    LOAD.name: ("Until it shows the jobs, on loopback", "limit 0.5 s"),
+    PIXEL.name: ("From an event at the node to the page showing it, while a frame renders", "limit 200 ms"),
+    PAGES.name: ("What 100 open pages cost the node while frames render, of one core", "limit 10%"),
+    SCROLL.name: ("Scrolling 10,000 pictures: between two drawings, 95th percentile", "the screen's own 16.7 ms"),
+    SCROLL_LONGEST.name: ("The longest of them", "limit 100 ms"),
+    UPLOAD.name: ("The node's memory over rest while 2 GB come from a browser", "limit 100 MB"),
+    UPLOAD_RATE.name: ("Those 2 GB, sent: the time", "a copy on this disk"),
+}
+
+TABLES = {"main": MAIN, "render": RENDER, "transfer": TRANSFER, "web": WEB}
 """By bench: what a figure is called where people read it, and beside what it stands, in this order."""
 
 
@@ -140,11 +152,11 @@ def figures(result: dict[str, Any], link: str) -> str:
             values.setdefault(name, {})[version] = _number(measure["value"], measure["unit"])
     versions = list(dict.fromkeys(version for by_version in values.values() for version in by_version if version))
     rows = [
-        [label, *(values[name].get(version, values[name].get("", "")) for version in versions), against]
+        [label, *(values[name].get(version, values[name].get("", "")) for version in versions or [""]), against]
         for name, (label, against) in TABLES[result["bench"]].items()
         if name in values
     ]
-    head = ["", *(f"Blender {version}" for version in versions), "against"]
+    head = ["", *([f"Blender {version}" for version in versions] or ["measured"]), "against"]
     lines = [head, ["---"] * len(head), *rows]
     table = "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
     return f"{table}\nMedians of [the run]({link}) of {result['date']}.\n"

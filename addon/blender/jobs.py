@@ -10,6 +10,9 @@ from typing import Any
 FINISHED = frozenset({"done", "failed", "cancelled", "superseded"})
 """States that no further event leaves, except that a retry does."""
 
+AT_NODE = frozenset({"queued", "rendering", "encoding"})
+"""States of a job of which the node may have more to begin."""
+
 
 @dataclass(frozen=True, slots=True)
 class Connection:
@@ -65,6 +68,8 @@ class Job:
     blender: str | None = None
     device: str = ""
     folder: str = ""
+    paused: bool = False
+    """Nothing more of it is begun until it is to go on."""
     created: float = 0.0
     """Seconds since the epoch."""
 
@@ -72,6 +77,11 @@ class Job:
     def finished(self) -> bool:
         """Whether nothing more happens to this job by itself."""
         return self.state in FINISHED
+
+    @property
+    def pausable(self) -> bool:
+        """Whether the node has it, and more to begin of it."""
+        return self.state in AT_NODE
 
     @property
     def retriable(self) -> bool:

@@ -75,6 +75,25 @@ class CancelJob(bpy.types.Operator):
         return {"FINISHED"}
 
 
+class PauseJob(bpy.types.Operator):
+    """Begin nothing more of this job; frames that are being rendered come to their end. Click again to go on"""
+
+    bl_idname = "relay_render.pause"
+    bl_label = "Pause Render Job"
+
+    @classmethod
+    def poll(cls, _context: Context) -> bool:
+        """Wants a job that the node has, with more to begin."""
+        job = live().jobs.selected_job()
+        return job is not None and job.pausable
+
+    def execute(self, _context: Context) -> "set[OperatorReturnItems]":
+        """Tell the client."""
+        job = live().jobs.selected_job()
+        live().command("resume" if job and job.paused else "pause", job)
+        return {"FINISHED"}
+
+
 class RenderWithoutMissing(bpy.types.Operator):
     """Render although files are missing; what uses them will look as it does in Blender now"""
 
@@ -233,6 +252,7 @@ def _save_changes() -> bool:
 CLASSES = (
     RenderNow,
     CancelJob,
+    PauseJob,
     RenderWithoutMissing,
     RetryFailedFrames,
     OpenFolder,

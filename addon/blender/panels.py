@@ -235,6 +235,8 @@ def _draw_buttons(row: Layout, job: Job) -> None:
     row.operator("relay_render.show_frame", text="View", icon="IMAGE_DATA")
     row.operator("relay_render.open_folder", text="Folder", icon="FILE_FOLDER")
     if not job.finished:
+        if job.pausable:
+            row.operator("relay_render.pause", text="", icon="PLAY" if job.paused else "PAUSE", depress=job.paused)
         row.operator("relay_render.cancel", text="Cancel", icon="CANCEL")
     elif job.retriable:
         row.operator("relay_render.retry", text="Retry", icon="FILE_REFRESH")

@@ -35,6 +35,8 @@ _CONNECTIONS = {
 
 def state_icon(job: Job) -> str:
     """Return the icon that stands for the job's state; a single frame's render has a still camera."""
+    if _rests(job):
+        return "PAUSE"
     if job.state == "rendering" and job.total == 1:
         return "RENDER_STILL"
     return _STATES.get(job.state, ("QUESTION", ""))[0]
@@ -42,7 +44,14 @@ def state_icon(job: Job) -> str:
 
 def state_label(job: Job) -> str:
     """Return the job's state in one word."""
+    if _rests(job):
+        return "Paused"
     return _STATES.get(job.state, ("", job.state.capitalize()))[1]
+
+
+def _rests(job: Job) -> bool:
+    """Paused, and what was being rendered then has come to its end."""
+    return job.paused and job.state == "queued"
 
 
 def connection_icon(connection: Connection) -> str:
@@ -121,7 +130,9 @@ def bar(job: Job) -> tuple[float, str]:
     if job.finished or job.state in ("waiting", "missing", "queued"):
         return job.fraction, state_label(job) + (f"   {job.done} / {job.total}" if job.done else "")
     parts = [_position(job), percent(job.fraction)]
-    if job.eta_s is not None:
+    if job.paused:
+        parts.append("pausing")
+    elif job.eta_s is not None:
         parts.append(f"ETA {duration(job.eta_s)}")
     return job.fraction, "   ".join(parts)
 

@@ -168,3 +168,20 @@ def test_a_node_of_the_list_says_why_it_is_no_good() -> None:
     silent = replace(box, answers=False)
     assert not wording.is_usable(silent)
     assert wording.node_label(silent).endswith("does not answer")
+
+
+def test_a_paused_job_says_so_and_of_no_time_left() -> None:
+    # GIVEN one whose frame is still being rendered
+    pausing = replace(RENDERING, paused=True)
+    assert (wording.state_label(pausing), wording.bar(pausing)) == (
+        "Rendering",
+        (0.27, "Frame 12 / 48   27%   pausing"),
+    )
+    # THEN it rests when that has come to its end
+    rests = replace(pausing, state="queued", done=13, frame=None, text="Paused.")
+    assert (wording.state_icon(rests), wording.state_label(rests)) == ("PAUSE", "Paused")
+    assert wording.bar(rests) == (0.27, "Paused   13 / 48")
+    assert wording.short_progress(rests) == (None, "Paused")
+    assert wording.sentence(rests) == ""
+    # AND a job that has ended does not
+    assert wording.state_label(replace(rests, state="cancelled")) == "Cancelled"

@@ -100,25 +100,33 @@ def test_a_day_of_jobs(played: BlenderWindow, play: Play, artefact: Artefact) ->
         played.screenshot(artefact(f"panel-{name}"))
 
     # AND what cannot work for the selected one is not offered
-    offers = "cancel", "retry", "show_frame", "open_folder", "clear_finished"
+    offers = "cancel", "pause", "retry", "show_frame", "open_folder", "clear_finished"
     asked = f"answer = [name for name in {offers} if getattr(bpy.ops.relay_render, name).poll()]"
     assert played.run(asked) == ["retry", "open_folder", "clear_finished"]
     played.run("bpy.context.window_manager.relay_render_selected = 1")
-    assert played.run(asked) == ["cancel", "show_frame", "open_folder", "clear_finished"]
+    assert played.run(asked) == ["cancel", "pause", "show_frame", "open_folder", "clear_finished"]
 
 
-def test_the_buttons_tell_the_client(played: BlenderWindow, play: Play) -> None:
+def test_the_buttons_tell_the_client(played: BlenderWindow, play: Play, artefact: Artefact) -> None:
     # GIVEN a job that renders and one that failed
     save(played)
     (command,) = wait_for(lambda: play.commands("render"), "the job")
     play.say(job_event(command, "rendering"), job_event(command, "failed", job="f" * 32, created=1.0))
     wait_for(lambda: len(state(played)["rows"]) == 2, "the rows")
     # WHEN the artist presses the buttons
+    played.run("bpy.ops.relay_render.pause()")
+    play.say(job_event(command, "queued", paused=True, done=1, total=3, text="Paused."))
+    paused = f"from {ADDON}.addon.blender import live; answer = live.live().jobs.selected_job().paused"
+    wait_for(lambda: played.run(paused), "the panel to know")
+    played.screenshot(artefact("panel-paused"))
+    played.run("bpy.ops.relay_render.pause()")
     played.run("bpy.ops.relay_render.cancel()")
     played.run("bpy.context.window_manager.relay_render_selected = 1; bpy.ops.relay_render.retry()")
     played.run("bpy.ops.relay_render.clear_finished()")
     # THEN the client hears which job is meant
     wait_for(lambda: play.commands("clear_finished"), "the last command")
+    assert play.commands("pause") == [{"command": "pause", "job": command["job"]}]
+    assert play.commands("resume") == [{"command": "resume", "job": command["job"]}]
     assert play.commands("cancel") == [{"command": "cancel", "job": command["job"]}]
     assert play.commands("retry") == [{"command": "retry", "job": "f" * 32}]
     # AND what it forgets leaves the list

@@ -109,6 +109,7 @@ def test_a_day_of_jobs(played: BlenderWindow, play: Play, artefact: Artefact) ->
 
 def test_the_buttons_tell_the_client(played: BlenderWindow, play: Play, artefact: Artefact) -> None:
     # GIVEN a job that renders and one that failed
+    show_tab(played)
     save(played)
     (command,) = wait_for(lambda: play.commands("render"), "the job")
     play.say(job_event(command, "rendering"), job_event(command, "failed", job="f" * 32, created=1.0))

@@ -20,7 +20,7 @@ from .job_folders import JobFolders
 from .job_store import JobStore, NewOutput
 from .jobs import PAUSED, Job, Running, Task, TaskState
 from .order import Turn, in_order
-from .reserve import RESERVE_BYTES
+from .reserve import FLOOR_BYTES, RESERVE_BYTES
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ class Books:
 
         `parts`: into so many its only frame is split.
         """
-        if not self.store.has_room:
+        if not self.store.has_room and not (self._folders.gallery.make_way(FLOOR_BYTES) and self.store.has_room):
             raise disk.full(self._folders.job_folder(job.id).parent, RESERVE_BYTES)
         job.place = max((other.place for other in self._jobs.values()), default=0.0) + 1
         job.frames[TaskState.PENDING] = len(frames)
@@ -233,7 +233,7 @@ class Books:
             return None
         job = self._jobs[known[0]]
         job.undelivered += self.store.delivered(output)
-        self._folders.output(job.id, known[1]).unlink(missing_ok=True)
+        self._folders.retire(job.id, known[1])
         self.audience.job_changed(job)
         self.release(job)
         return job
@@ -274,12 +274,12 @@ class Books:
     # Disk
 
     def release(self, job: Job) -> None:
-        """Free the disk of what nobody will ask for: everything, once a job has ended well and its results are home."""
+        """Free the disk of what nobody needs: everything, once a job has ended well and its results are home."""
         if self.attempts.any_of(job.id):
             return  # Who leaves last calls this again.
         home = job.finished and job.state != JobState.FAILED and job.undelivered == 0
         if home or job.state == JobState.SUPERSEDED:
-            self._folders.drop_job(job.id)
+            self._folders.retire_job(job.id, self.store.waiting_files(job.id) if job.undelivered else ())
 
     def _count(self, job: Job, task: Task, before: TaskState, after: TaskState) -> None:
         job.running.pop(task.position, None)

@@ -4,9 +4,13 @@
 - jobs/<job>/source/<root>/<name>: the artist's files as they stand on the artist's disk (see store/)
 - jobs/<job>/attempts/<position>-<n>/: where one attempt at one task writes
 - jobs/<job>/outputs/: verified results
+- jobs/<job>/videos/: what the page has made of them
 - jobs/<job>/blender.log: Blender's own words
+
+What has gone home moves to the gallery (see gallery.py).
 """
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -20,23 +24,29 @@ from addon.protocol.paths import check_relative_name
 from . import pictures
 from .databases import kept_aside
 from .executors.base import WrittenFile
+from .gallery import Gallery
 from .job_store import DATABASE, PART, PICTURE, RESULT, NewOutput
 from .jobs import Task
+
+LOG = "blender.log"
 
 
 class JobFolders:
     """All jobs' folders of one node."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, gallery_limit: int = 0) -> None:
+        """`gallery_limit`: bytes that are kept of what nobody needs; see Gallery."""
         self.root = root
         self._jobs = root / "jobs"
         make_folder(self._jobs)
+        self.gallery = Gallery(root / "gallery", gallery_limit)
 
     def sweep(self, jobs: set[str]) -> None:
         """Delete the folders of all but these jobs: what crashes left behind.
 
         Not while a damaged list of jobs is kept aside: they may hold frames of jobs that could not be read there.
         """
+        self.gallery.keep_only(jobs)
         if self._list_has_gaps:
             return
         for folder in self._jobs.iterdir():
@@ -98,6 +108,15 @@ class JobFolders:
         """Where a verified output lies."""
         return self._outputs(job) / stored
 
+    def retire(self, job: str, stored: str) -> None:
+        """An output is home: it is for the gallery from now on."""
+        self.gallery.keep(job, self.output(job, stored))
+
+    def still_here(self, job: str, stored: str) -> Path | None:
+        """Where an output lies that may be home; None when the node has it no more."""
+        path = self.output(job, stored)
+        return path if path.is_file() else self.gallery.find(job, stored)
+
     def videos(self, job: str) -> Path:
         """Where videos of its frames lie, if there are any."""
         return self.job_folder(job) / "videos"
@@ -108,14 +127,31 @@ class JobFolders:
             self.output(job, output.stored).unlink(missing_ok=True)
 
     def log(self, job: str) -> Path:
-        """Where Blender's own words go."""
-        return self.job_folder(job) / "blender.log"
+        """Where Blender's own words go, and where they are found."""
+        path = self.job_folder(job) / LOG
+        return path if path.exists() else self.gallery.find(job, LOG) or path
+
+    def retire_job(self, job: str, outputs: Iterable[str]) -> None:
+        """Keep of a job what can be looked at, as long as there is room: these outputs, the log, its videos.
+
+        While a damaged list of jobs is kept aside, its frames stay where they are: a job of which the list has lost
+        them looks as if all of them were home.
+        """
+        gone = [self.source(job), self._attempts(job)]
+        if not self._list_has_gaps:
+            for stored in outputs:
+                self.retire(job, stored)
+            if (log := self.job_folder(job) / LOG).exists():
+                self.gallery.keep(job, log)
+            gone.append(self._outputs(job))
+        for folder in gone:
+            shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):  # There are videos, or there is no folder.
+            self.job_folder(job).rmdir()
 
     def drop_job(self, job: str) -> None:
-        """Delete all that belongs to a job; but not its frames, while a damaged list of jobs is kept aside.
-
-        A job of which the list has lost the frames looks as if all of them were home.
-        """
+        """Delete all that belongs to a job; but not its frames, while a damaged list of jobs is kept aside."""
+        self.gallery.drop(job)
         folders = (self.source(job), self._attempts(job)) if self._list_has_gaps else (self.job_folder(job),)
         for folder in folders:
             shutil.rmtree(folder, ignore_errors=True)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from addon.protocol.codec import build
 from addon.protocol.frame_range import parse_frames
@@ -310,6 +311,11 @@ class JobStore:
         )
         return bool(self._db.execute(query, (job, position)).fetchone()[0])
 
+    def waiting_files(self, job: str) -> list[str]:
+        """Return where the results of a job are stored that the artist has not acknowledged."""
+        query = "SELECT stored FROM outputs WHERE job=? AND delivered=0 AND kind='result' ORDER BY id"
+        return [str(row[0]) for row in self._db.execute(query, (job,))]
+
     def pictures(self, job: str) -> list[tuple[int, str]]:
         """Return (frame, stored) of the pictures that a movie is made of, in order; several a frame if it has views."""
         rows = self._db.execute(
@@ -318,39 +324,34 @@ class JobStore:
         )
         return [(int(row[0]), str(row[1])) for row in rows]
 
-    def frames(self, job: str) -> list[tuple[int, TaskState, float | None, bool]]:
-        """Return (frame, state, seconds, has_output) of a job's frames, in the order of the shot."""
+    def frames(self, job: str) -> list[tuple[int, TaskState, float | None]]:
+        """Return (frame, state, seconds) of a job's frames, in the order of the shot."""
         rows = self._db.execute(
-            "SELECT frame, state, seconds, EXISTS (SELECT 1 FROM outputs INDEXED BY outputs_by_task"
-            " WHERE outputs.job=tasks.job AND outputs.position=tasks.position AND delivered=0)"
-            " FROM tasks WHERE job=? AND position>=0 AND frame IS NOT NULL ORDER BY frame",
+            "SELECT frame, state, seconds FROM tasks WHERE job=? AND position>=0 AND frame IS NOT NULL ORDER BY frame",
             (job,),
         )
-        return [(int(frame), TaskState(state), seconds, bool(has)) for frame, state, seconds, has in rows]
+        return [(int(frame), TaskState(state), seconds) for frame, state, seconds in rows]
 
-    def frame(self, job: str, frame: int) -> tuple[TaskState, float | None, int, str, list[Output]] | None:
-        """Return (state, seconds, attempts, reason, outputs) of one frame; None if the job has none such."""
+    def frame(self, job: str, frame: int) -> tuple[TaskState, float | None, int, str] | None:
+        """Return (state, seconds, attempts, reason) of one frame; None if the job has none such."""
         row = self._db.execute(
             "SELECT state, seconds, attempts, reason FROM tasks WHERE job=? AND frame=? AND position>=0", (job, frame)
         ).fetchone()
         if row is None:
             return None
-        outputs = [each for each in self.outputs(job) if each.frame == frame]
-        return TaskState(row[0]), row[1], int(row[2]), row[3] or "", outputs
+        return TaskState(row[0]), row[1], int(row[2]), row[3] or ""
 
-    def outputs(self, job: str) -> list[Output]:
-        """Return the results of a job that are here, in the order of the shot."""
+    def results(self, job: str, frame: int | None = None) -> list[tuple[Output, str]]:
+        """Return (output, stored) of the results of a job, or of one frame, home or not, in the order of the shot."""
         rows = self._db.execute(
-            "SELECT id, job, frame, directory, name, size, digest FROM outputs"
-            " WHERE job=? AND delivered=0 AND kind='result' ORDER BY frame, id",
-            (job,),
+            f"{_RESULTS} AND job=? AND (? IS NULL OR frame=?) ORDER BY frame, id", (job, frame, frame)
         )
-        return [Output(str(row[0]), *row[1:]) for row in rows]
+        return [_result(*row) for row in rows]
 
-    def output_name(self, output: str) -> str | None:
-        """Return what an output is called."""
-        row = self._db.execute("SELECT name FROM outputs WHERE id=?", (_number(output),)).fetchone()
-        return None if row is None else str(row[0])
+    def result(self, output: str) -> tuple[Output, str] | None:
+        """Return (output, stored) of a result, home or not."""
+        row = self._db.execute(f"{_RESULTS} AND id=?", (_number(output),)).fetchone()
+        return None if row is None else _result(*row)
 
     def parts(self, job: str) -> list[str]:
         """Return where the parts of a job's frame are stored, the lowest first."""
@@ -401,6 +402,13 @@ class JobStore:
 
 def _columns(output: NewOutput) -> tuple[str, str, int, str, str, str]:
     return output.directory, output.name, output.size, output.digest, output.stored, output.kind
+
+
+_RESULTS = "SELECT stored, id, job, frame, directory, name, size, digest FROM outputs WHERE kind='result'"
+
+
+def _result(stored: str, number: int, *rest: Any) -> tuple[Output, str]:
+    return Output(str(number), *rest), stored
 
 
 def _number(output: str) -> int:

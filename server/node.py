@@ -86,11 +86,14 @@ class Node:
         self._arriving: Counter[str] = Counter()
         """Manifests of jobs that are about to be entered."""
         self._background = Background()
-        self.storekeeper = Storekeeper(store, self._needed_manifests, self._executor.let_go, self._background)
+        self.storekeeper = Storekeeper(
+            store, self._needed_manifests, self._executor.let_go, folders.gallery, self._background
+        )
         self._ending = False
         self._idle = asyncio.Event()
         """Set once the node is ending and nothing is being rendered, or kept, any more."""
-        self._pause = Pause(Room(folders.root), books, self._background, self._schedule)
+        room = Room(folders.root)
+        self._pause = Pause(room, books, self._background, folders.gallery.make_way, self._schedule)
 
     async def start(self) -> None:
         """Tidy up after the last run and go on with what is queued."""
@@ -361,7 +364,7 @@ class Node:
             case Progressed():
                 self._on_progress(job, task, event)
             case PreviewMade():
-                self._on_preview(job, task, event.path)
+                self._on_preview(job, assignment, event.path)
             case Written():
                 self._learn_scaling(job, task, event)
                 self._learn(job, task, event)
@@ -426,7 +429,8 @@ class Node:
             running.report(time.monotonic(), event.remaining_s)
             self.books.audience.job_changed(job)
 
-    def _on_preview(self, job: Job, task: Task, path: Path) -> None:
+    def _on_preview(self, job: Job, assignment: Assignment, path: Path) -> None:
+        task = assignment.task
         try:
             jpeg = path.read_bytes()
         except OSError as error:
@@ -434,6 +438,8 @@ class Node:
             return
         if task.frame is not None and len(jpeg) <= PREVIEW_BYTES:
             job.preview = task.frame, jpeg
+            if assignment not in self._assigned.values():  # It is rendered: this is not a draft.
+                self.folders.gallery.keep_small(job.id, task.frame, jpeg)
             self.books.audience.preview_made(job)
 
     async def _keep(self, job: Job, assignment: Assignment, event: Written) -> None:

@@ -15,6 +15,10 @@ SCARCE_BYTES = 1 << 20
 """With less than this free the disk counts as full."""
 
 
+FLOOR_BYTES = RESERVE_BYTES + SCARCE_BYTES
+"""With more than this free there is room beside the reserve."""
+
+
 class Reserve:
     """A file that takes up room, and is given up when there is no other."""
 
@@ -33,7 +37,7 @@ class Reserve:
             log.warning("the disk of %s is full", self._path.parent)
             self._path.unlink(missing_ok=True)
             self.held = False
-        elif not self.held and free > RESERVE_BYTES + SCARCE_BYTES:
+        elif not self.held and free > FLOOR_BYTES:
             self._take()
 
     def _take(self) -> None:

@@ -75,18 +75,33 @@ class Room:
         self._in_vain += 1
         self.lacking = True
 
+    def short_of(self) -> int:
+        """Return how many bytes more have to be free."""
+        return max(0, self._needed - self._usage(self._folder).free)
+
     def look(self) -> bool:
         """Whether there is room again."""
-        if self._usage(self._folder).free >= self._needed:
+        if not self.short_of():
             self.lacking = False
         return not self.lacking
 
 
 class Pause:
-    """Holds all jobs up while there is no room. `go_on` is called when there is."""
+    """Holds all jobs up while there is no room. `go_on` is called when there is.
 
-    def __init__(self, room: Room, books: Books, background: Background, go_on: Callable[[], None]) -> None:
+    `make_way` deletes so many bytes, at most, of what nobody needs.
+    """
+
+    def __init__(
+        self,
+        room: Room,
+        books: Books,
+        background: Background,
+        make_way: Callable[[int], int],
+        go_on: Callable[[], None],
+    ) -> None:
         self.room = room
+        self._make_way = make_way
         self._books = books
         self._background = background
         self._go_on = go_on
@@ -106,8 +121,10 @@ class Pause:
                 self._books.hold(job, WAITS)
 
     async def _watch(self) -> None:
+        self._make_way(self.room.short_of())
         while not (self._books.store.has_room and self.room.look()):
             await asyncio.sleep(LOOK_S)
+            self._make_way(self.room.short_of())
         log.info("there is room on the disk: jobs go on")
         for job in self._books:
             if job.text == WAITS:

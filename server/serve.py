@@ -74,6 +74,8 @@ class Options:
     limits: Limits
     store_limit: int
     """Bytes that artists' files may take on the disk; what a job needs is kept beyond it."""
+    gallery_limit: int
+    """Bytes that frames may take that are home."""
     containment: Containment
     """Which Blenders run in a sandbox."""
     quota: Quota
@@ -194,7 +196,7 @@ def _make_site(options: Options, port: int, handlers: Handlers, audience: Everyb
 
 def _make_node(options: Options, audience: Everybody, clients: Clients) -> Node:
     """Open what is in the data folder: first the list of jobs, which keeps every other node out."""
-    folders = JobFolders(options.data)
+    folders = JobFolders(options.data, options.gallery_limit)
     jobs = JobStore(options.data / DATABASE)
     log_to_file(options.log_file)
     books = Books(jobs, folders, audience)

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from addon.protocol.messages import StoreStatus
 
 from .background import Background, in_thread
+from .gallery import Gallery
 from .store import Store
 
 
@@ -18,12 +19,17 @@ class Storekeeper:
         store: Store,
         needed: Callable[[], set[str]],
         let_go: Callable[[], Awaitable[None]],
+        gallery: Gallery,
         background: Background,
     ) -> None:
-        """`needed`: manifests of jobs; `let_go`: has Blenders with nothing to do let go of their files."""
+        """`needed`: manifests of jobs; `let_go`: has Blenders with nothing to do let go of their files.
+
+        `gallery`: makes way first.
+        """
         self._store = store
         self._needed = needed
         self._let_go = let_go
+        self._gallery = gallery
         self._background = background
         self._working = asyncio.Lock()
 
@@ -39,8 +45,11 @@ class Storekeeper:
                 await in_thread(self._store.prepare_twin, manifest)
 
     async def make_room(self, lacking: int, keep: set[str]) -> bool:
-        """Evict so many bytes of what no job needs; nothing, and False, if there are not so many."""
+        """Delete so many bytes of what no job needs; False, and no files of artists, if there are not so many."""
         async with self._working:
+            lacking -= self._gallery.make_way(lacking)
+            if lacking <= 0:
+                return True
             needed = self._needed() | keep
             report = await in_thread(self._store.report, needed)
             if report.bytes - report.needed < lacking:
@@ -48,13 +57,21 @@ class Storekeeper:
             await self._let_go()
             return (await in_thread(self._store.prune, needed, report.bytes - lacking)).bytes >= lacking
 
+    async def _shrink(self, needed: set[str], shrink_to: int) -> int:
+        held = (await in_thread(self._store.report, needed)).bytes + self._gallery.size
+        shown = self._gallery.make_way(max(0, held - shrink_to))
+        await self._let_go()
+        return shown + (await in_thread(self._store.prune, needed, shrink_to)).bytes
+
     async def status(self, keep: set[str], shrink_to: int | None) -> StoreStatus:
-        """Say what the store holds, after evicting down to `shrink_to` bytes, if that is given, what no job needs."""
+        """Say what the store holds.
+
+        `shrink_to`: first what no job needs is evicted, until so many bytes are left; None: nothing. The gallery, which
+        counts, goes before artists' files.
+        """
         async with self._working:
             needed = self._needed() | keep
-            if shrink_to is not None:
-                await self._let_go()
-            evicted = 0 if shrink_to is None else (await in_thread(self._store.prune, needed, shrink_to)).bytes
+            evicted = 0 if shrink_to is None else await self._shrink(needed, shrink_to)
             report = await in_thread(self._store.report, needed)
         return StoreStatus(
             files=report.files,
@@ -67,4 +84,6 @@ class Storekeeper:
             spare_bytes=report.spare_bytes,
             evicted=evicted,
             last_use=report.last_use,
+            gallery=self._gallery.size,
+            gallery_limit=self._gallery.limit,
         )

@@ -61,6 +61,16 @@ StoreLimit = Annotated[
         show_default="a fifth of the disk",
     ),
 ]
+GalleryLimit = Annotated[
+    int | None,
+    typer.Option(
+        "--gallery",
+        metavar="SIZE",
+        parser=size,
+        help="Disk space for frames that are home, which the page goes on showing; 0: none. The oldest go first.",
+        show_default="a twentieth of the disk",
+    ),
+]
 Slots = Annotated[
     int | None,
     typer.Option(
@@ -201,6 +211,7 @@ def main(  # noqa: PLR0913, PLR0917 - each is an option
     frame_time_limit: FrameTimeLimit = None,
     sandbox: SandboxMode = Mode.AUTO,
     store_limit: StoreLimit = None,
+    gallery: GalleryLimit = None,
     quota: QuotaText = QUOTA,
     scripts: Scripts = False,
     log_file: LogFile = None,
@@ -248,6 +259,7 @@ def main(  # noqa: PLR0913, PLR0917 - each is an option
             slots,
             limits,
             store_limit or disk.total // 5,
+            disk.total // 20 if gallery is None else gallery,
             containment,
             everybodys,
             scripts,

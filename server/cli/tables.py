@@ -87,6 +87,7 @@ def store_table(store: StoreStatus) -> rich.table.Table:
         ("Needed by jobs", short_size(store.needed)),
         ("Not come whole", f"{store.partial}, {short_size(store.partial_bytes)}"),
         ("Spare copies", f"{store.spare}, {short_size(store.spare_bytes)}"),
+        ("Gallery", f"{short_size(store.gallery)} of {short_size(store.gallery_limit)}"),
     ]
     if store.evicted:
         rows.append(("Evicted now", short_size(store.evicted)))

@@ -8,11 +8,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
+from addon.protocol.messages import Output
 from addon.protocol.version import VERSION
 
 from ..errors import UNKNOWN_JOB
+from ..job_store import JobStore
 from ..jobs import Job
 from ..letting_in import LettingIn
 from ..node import Node
@@ -43,6 +46,22 @@ class Desk:
         if not visitor.may_see(found.owner):
             raise UNKNOWN_JOB
         return found
+
+    def results(self, job: Job, frame: int | None = None) -> list[tuple[Output, Path]]:
+        """Return results of a job, or of one of its frames, that are on the node (still), in the order of the shot."""
+        known = self._store.results(job.id, frame)
+        found = [(output, self.node.folders.still_here(job.id, stored)) for output, stored in known]
+        return [(output, path) for output, path in found if path is not None]
+
+    def result(self, output: str) -> tuple[Output, Path] | None:
+        """Return one, if it is on the node (still)."""
+        known = self._store.result(output)
+        path = None if known is None else self.node.folders.still_here(known[0].job, known[1])
+        return None if known is None or path is None else (known[0], path)
+
+    @property
+    def _store(self) -> JobStore:
+        return self.node.books.store
 
     def view(self, job: Job, visitor: Visitor) -> JobView:
         """Return what there is to say about a job."""

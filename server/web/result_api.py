@@ -15,7 +15,7 @@ from addon.protocol.messages import Output, Refusal
 from .. import log_pieces
 from ..background import in_thread
 from ..errors import RequestRefused
-from ..jobs import Job
+from ..jobs import Job, TaskState
 from .desk import Desk
 from .news import LETTERS
 from .routing import Operation, answer, visitor_of
@@ -33,6 +33,9 @@ UNKNOWN_OUTPUT = RequestRefused(Refusal.UNKNOWN_JOB, "This file is not on the no
 
 _FOR_A_DAY = {"cache-control": "private, max-age=86400"}
 """A frame that is rendered again is another output; the page asks for a preview with its version."""
+
+_ASK_AGAIN = {"cache-control": "private, no-cache"}
+"""A small picture is made again with its frame."""
 
 
 class ResultApi:
@@ -64,37 +67,33 @@ class ResultApi:
                 tuple(row[0] for row in rows),
                 "".join(LETTERS[row[1]] for row in rows),
                 tuple(None if row[2] is None else round(row[2], 3) for row in rows),
-                tuple(int(row[3]) for row in rows),
             )
         )
 
     async def _frame(self, request: Request) -> Response:
-        frame = request.path_params["frame"]
-        known = self._store.frame(self._job(request).id, frame)
-        if known is None:
-            raise UNKNOWN_FRAME
-        state, seconds, attempts, reason, outputs = known
-        views = tuple(map(_view, outputs))
+        job, frame = self._job(request), request.path_params["frame"]
+        state, seconds, attempts, reason = self._known(job, frame)
+        views = tuple(_view(output) for output, _ in self._desk.results(job, frame))
         return answer(FrameView(frame, LETTERS[state], seconds, attempts, reason, views))
 
     async def _picture(self, request: Request) -> Response:
         job, frame = self._job(request), request.path_params["frame"]
+        self._known(job, frame)
+        shown = (path for _, path in self._desk.results(job, frame) if path.suffix.lower() in SHOWN)
+        whole, small = next(shown, None), self._folders.gallery.find_small(job.id, frame)
+        if whole is not None and (small is None or "small" not in request.query_params):
+            return FileResponse(whole, media_type=SHOWN[whole.suffix.lower()], headers=_FOR_A_DAY)
+        if small is not None:
+            return FileResponse(small, media_type="image/jpeg", headers=_ASK_AGAIN)
+        if job.preview is not None and job.preview[0] == frame:
+            return Response(job.preview[1], media_type="image/jpeg", headers=_ASK_AGAIN)
+        raise NO_PICTURE
+
+    def _known(self, job: Job, frame: int) -> tuple[TaskState, float | None, int, str]:
         known = self._store.frame(job.id, frame)
         if known is None:
             raise UNKNOWN_FRAME
-        found = self._shown(job, known[4])
-        if found is None and job.preview is not None and job.preview[0] == frame:
-            return Response(job.preview[1], media_type="image/jpeg")
-        if found is None:
-            raise NO_PICTURE
-        return FileResponse(found, media_type=SHOWN[found.suffix.lower()], headers=_FOR_A_DAY)
-
-    def _shown(self, job: Job, outputs: list[Output]) -> Path | None:
-        for each in outputs:
-            stored = self._store.stored_output(each.output)
-            if stored is not None and Path(each.name).suffix.lower() in SHOWN:
-                return self._folders.output(job.id, stored[1])
-        return None
+        return known
 
     async def _preview(self, request: Request) -> Response:
         job = self._job(request)
@@ -103,17 +102,17 @@ class ResultApi:
         return Response(job.preview[1], media_type="image/jpeg", headers=_FOR_A_DAY)
 
     async def _output(self, request: Request) -> Response:
-        output = request.path_params["output"]
-        stored, name = self._store.stored_output(output), self._store.output_name(output)
-        if stored is None or name is None:
+        found = self._desk.result(request.path_params["output"])
+        if found is None:
             raise UNKNOWN_OUTPUT
-        job = self._desk.job(visitor_of(request), stored[0])
+        output, path = found
+        self._desk.job(visitor_of(request), output.job)
         kind = "attachment" if "download" in request.query_params else "inline"
-        shown = SHOWN.get(Path(name).suffix.lower())
+        shown = SHOWN.get(Path(output.name).suffix.lower())
         return FileResponse(
-            self._folders.output(job.id, stored[1]),
-            media_type=shown or mimetypes.guess_type(name)[0] or "application/octet-stream",
-            filename=Path(name).name,
+            path,
+            media_type=shown or mimetypes.guess_type(output.name)[0] or "application/octet-stream",
+            filename=Path(output.name).name,
             content_disposition_type=kind if shown else "attachment",
         )
 
@@ -127,12 +126,10 @@ class ResultApi:
 
     async def _zip(self, request: Request) -> Response:
         job = self._job(request)
-        files = []
-        for each in self._store.outputs(job.id):
-            stored = self._store.stored_output(each.output)
-            if stored is not None:
-                name = f"{each.directory}/{each.name}" if each.directory else each.name
-                files.append((name.lstrip("/"), self._folders.output(job.id, stored[1])))
+        files = [
+            ((f"{each.directory}/{each.name}" if each.directory else each.name).lstrip("/"), path)
+            for each, path in self._desk.results(job)
+        ]
         name = quote(f"{Path(job.spec.title).stem}.zip")
         headers = {"content-disposition": f"attachment; filename*=UTF-8''{name}"}
         return StreamingResponse(zipped(files), media_type="application/zip", headers=headers)

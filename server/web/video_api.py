@@ -61,11 +61,12 @@ class VideoApi:
 
     def _frames(self, job: Job) -> list[Path]:
         """One file for each frame, in order: the scene's own, before those of File Output nodes."""
-        store, chosen = self._desk.node.books.store, dict[int, Path]()
-        for each in sorted(store.outputs(job.id), key=lambda output: (output.frame or 0, output.directory != "")):
-            stored = store.stored_output(each.output)
-            if each.frame is not None and stored is not None and Path(each.name).suffix.lower() in STILLS:
-                chosen.setdefault(each.frame, self._desk.node.folders.output(job.id, stored[1]))
+        chosen: dict[int, Path] = {}
+        for each, path in sorted(
+            self._desk.results(job), key=lambda found: (found[0].frame or 0, found[0].directory != "")
+        ):
+            if each.frame is not None and path.suffix.lower() in STILLS:
+                chosen.setdefault(each.frame, path)
         return list(chosen.values())
 
     async def _file(self, request: Request) -> Response:

@@ -140,7 +140,7 @@ class Videos:
             wrong = self._program.run(self._sandbox.wrap(argv, (), readable, writable), writable, on_line=on_line)
             if wrong:
                 raise CannotEncode(f"ffmpeg could not make the video: {wrong}")
-            target.parent.mkdir(exist_ok=True)
+            target.parent.mkdir(parents=True, exist_ok=True)  # The job may be home.
             fresh = target.with_suffix(".new")
             fresh.unlink(missing_ok=True)
             takeover.take(str(made), writable, fresh)

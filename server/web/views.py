@@ -69,8 +69,6 @@ class FramesView:
     states: str
     """A letter each: queued, rendering, done, failed."""
     seconds: tuple[float | None, ...]
-    outputs: tuple[int, ...]
-    """1: a picture can be shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +95,7 @@ class FrameView:
     attempts: int
     reason: str
     outputs: tuple[OutputView, ...]
+    """Those that are on the node: what is home stays in its gallery for a while."""
 
 
 @dataclass(frozen=True, slots=True)

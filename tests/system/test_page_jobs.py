@@ -59,7 +59,7 @@ def test_a_file_becomes_pictures(page: Browserless, any_blender: Blender, scene:
     # THEN they are there, as pictures and as files
     assert (done["state"], done["done"], done["blender"]) == ("done", 2, any_blender.name), done
     frames = page.get(f"/api/jobs/{job['job']}/frames")
-    assert (frames["frames"], frames["states"], frames["outputs"]) == ([1, 2], "dd", [1, 1])
+    assert (frames["frames"], frames["states"]) == ([1, 2], "dd")
     assert all(seconds > 0 for seconds in frames["seconds"])
     frame = page.get(f"/api/jobs/{job['job']}/frames/2")
     (output,) = frame["outputs"]

@@ -164,7 +164,7 @@ def test_frames_are_rendered_in_the_order_that_the_artist_wants(
     while len(came) < 9:
         line = client.until(lambda line: line["event"] == "delivered" and line["job"] == job)
         came.append(line["frame"])
-    # Frames come home side by side, so that one may overtake its neighbour; what is rendered first is told of meanwhile.
+    # Frames come home side by side, so that one may overtake another; what is rendered first is told of meanwhile.
     told = [line["frame"] for line in client.seen if line["event"] == "job" and line["job"] == job]
     assert next(frame for frame in told if frame is not None) == 4
     assert came.index(9) < came.index(2)

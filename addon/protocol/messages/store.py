@@ -38,3 +38,6 @@ class StoreStatus:
     """Bytes that were evicted for this answer."""
     last_use: float | None
     """Seconds since the epoch."""
+    gallery: int
+    """Of frames that are home, and of small pictures: beside the store, and needed by nobody."""
+    gallery_limit: int

@@ -63,4 +63,5 @@ export function follow(hear, linked) {
 }
 
 export const picture = (job, frame, version) => `/api/jobs/${job}/frames/${frame}/picture${version ? `?v=${version}` : ""}`;
+export const small = (job, frame, version) => `${picture(job, frame)}?small${version ? `&v=${version}` : ""}`;
 export const preview = (job) => `/api/jobs/${job.job}/preview?v=${job.preview_version}`;

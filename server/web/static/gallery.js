@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Pictures of a job's frames in a grid, of which only what can be seen is there.
 
-import { picture } from "./api.js";
+import { small } from "./api.js";
 import { h } from "./dom.js";
 
 const CELL = { width: 168, height: 128 }; // Pixels, with the gap and the caption.
@@ -25,6 +25,14 @@ export class Gallery {
     if (done.length === this._numbers.length && done.every((frame, place) => frame === this._numbers[place])) return;
     this._numbers = done;
     this._draw();
+  }
+
+  /** A frame's small picture has come, perhaps after it was looked for. */
+  renew(frame, version) {
+    const image = this._cells.get(frame)?.querySelector("img");
+    if (!image) return;
+    image.classList.remove("gone");
+    image.src = small(this._job, frame, version);
   }
 
   _draw() {
@@ -56,7 +64,7 @@ export class Gallery {
   }
 
   _cell(frame) {
-    const image = h("img", { src: picture(this._job, frame), alt: "", decoding: "async", onerror: () => image.classList.add("gone") });
+    const image = h("img", { src: small(this._job, frame), alt: "", decoding: "async", onerror: () => image.classList.add("gone") });
     return h("div", { class: "cell", role: "listitem" },
       h("button", { type: "button", "aria-label": `Frame ${frame}`, onclick: () => this._open(frame) }, image, h("span", {}, String(frame))));
   }

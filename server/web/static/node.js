@@ -107,9 +107,9 @@ export class NodePage {
   _showStore(store) {
     refill(this._store, h("h2", { id: "store" }, "Artists' files"),
       h("progress", { max: Math.max(1, store.limit), value: store.bytes, "aria-label": "How full the store is" }),
-      h("p", {}, `${store.files} ${store.files === 1 ? "file" : "files"}, ${size(store.bytes)} of ${size(store.limit)}; jobs need ${size(store.needed)} of that.`),
+      h("p", {}, `${store.files} ${store.files === 1 ? "file" : "files"}, ${size(store.bytes)} of ${size(store.limit)}; jobs need ${size(store.needed)} of that. Frames that are home, for the gallery: ${size(store.gallery)} of ${size(store.gallery_limit)}.`),
       h("button", { type: "button", onclick: async () => {
-        if (!(await confirmed("Delete what no job needs? The next save of those scenes travels whole.", "Delete"))) return;
+        if (!(await confirmed("Delete what no job needs? The next save of those scenes travels whole, and frames that are home cannot be seen here any more.", "Delete"))) return;
         try {
           this._showStore(await ask("POST", "/api/store/shrink", { to: 0 }));
         } catch (error) {

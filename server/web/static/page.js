@@ -355,6 +355,10 @@ class JobPage {
     const frames = state.frames.get(this._job);
     if (!frames) return;
     this._gallery.show(frames);
+    if (job.preview !== null && job.preview_version !== this._newest) {
+      this._newest = job.preview_version;
+      this._gallery.renew(job.preview, job.preview_version);
+    }
     if (job.done !== this._done) this._refreshSeconds();
   }
 

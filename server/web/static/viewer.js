@@ -79,6 +79,7 @@ class Viewer {
       const known = await ask("GET", `/api/jobs/${this._job.job}/frames/${frame}`);
       if (frame !== this._frame) return;
       this._caption.textContent = [`Frame ${frame}`, known.seconds === null ? "" : spent(known.seconds), known.reason].filter(Boolean).join(", ");
+      if (!known.outputs.some((each) => each.shown)) this._noted.textContent ||= known.outputs.length ? "A small picture: browsers do not show this format." : known.state === "d" ? "A small picture: the frame itself is home, and not on the node any more." : "";
       this._files.replaceChildren(...known.outputs.map((each) => h("a", { href: `/api/outputs/${each.output}?download`, download: each.name, class: "button" }, `Save ${each.name}, ${size(each.size)}`)));
     } catch (error) {
       this._caption.textContent = error.message;

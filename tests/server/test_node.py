@@ -14,7 +14,7 @@ import pytest
 from addon.protocol.messages import JobState, WorkerStatus
 from server.blenders import Blender
 from server.books import Books
-from server.executors.base import Assignment, AttemptClosed, Executor, Listener, Written, WrittenFile
+from server.executors.base import Assignment, AttemptClosed, Executor, Listener, PreviewMade, Written, WrittenFile
 from server.job_folders import JobFolders
 from server.job_store import JobStore, NewOutput
 from server.jobs import Job, Task, TaskState
@@ -27,6 +27,8 @@ from tests.server.test_jobs import job_of
 
 BLENDER = Blender((5, 2, 0), ("no program",), "none")
 HDR = b"#?RADIANCE\nits length stands nowhere in it"
+UNDRAWN = 3
+"""The frame of which there is no small picture but the draft."""
 
 
 class Watching:
@@ -56,6 +58,8 @@ class Prompt(Executor):
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
         self.tasks = 0
+        self.draws = False
+        """Whether there are small pictures: one before a frame, and one of it."""
 
     async def start(self, blender: Blender) -> None: ...
 
@@ -78,8 +82,17 @@ class Prompt(Executor):
         name = f"{assignment.task.frame}.hdr"
         path = assignment.folder / name
         path.write_bytes(HDR)
+        if self.draws:
+            self._draw(assignment, b"draft")
         self._listener(assignment, Written(1.0, 1.0, None, (WrittenFile("", name, path),)))
+        if self.draws and assignment.task.frame != UNDRAWN:
+            self._draw(assignment, b"small")
         self._listener(assignment, AttemptClosed())
+
+    def _draw(self, assignment: Assignment, jpeg: bytes) -> None:
+        path = assignment.folder / "preview.jpg"
+        path.write_bytes(jpeg)
+        self._listener(assignment, PreviewMade(path))
 
 
 class Bench:
@@ -88,7 +101,7 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.audience = Watching()
         self.jobs = JobStore(folder / "node.sqlite3")
-        self.folders = JobFolders(folder)
+        self.folders = JobFolders(folder, PLENTY)
         books = Books(self.jobs, self.folders, self.audience)
         self.executors: list[Prompt] = []
         self.node = Node(
@@ -139,6 +152,45 @@ def test_a_frame_that_the_list_of_jobs_did_not_take_is_rendered_again(
         assert job.state == JobState.DONE and job.frames[TaskState.DONE] == 2
         assert bench.executors[0].tasks == 3
         assert bench.folders.output(job.id, "0-0.hdr").is_file()
+        await bench.node.close()
+
+    run(work())
+
+
+def test_the_gallery_gets_the_small_picture_of_a_frame_and_not_that_of_its_draft(tmp_path: Path) -> None:
+    async def work() -> None:
+        bench = Bench(tmp_path)
+        bench.executors[0].draws = True
+        await bench.node.start()
+        job = job_of(frames=f"1-{UNDRAWN}", total=UNDRAWN)
+        bench.add(job)
+        await bench.audience.over.wait()
+        small = [bench.folders.gallery.find_small(job.id, frame) for frame in range(1, UNDRAWN + 1)]
+        assert [path and path.read_bytes() for path in small] == [b"small", b"small", None]
+        await bench.node.close()
+
+    run(work())
+
+
+def test_a_save_whose_place_is_taken_leaves_its_frames_to_the_gallery(tmp_path: Path) -> None:
+    async def work() -> None:
+        # GIVEN a job with a frame that waits for the artist
+        bench = Bench(tmp_path)
+        await bench.node.start()
+        job = job_of(frames="1", total=1)
+        bench.add(job)
+        await bench.audience.over.wait()
+        assert job.undelivered == 1
+        # WHEN a newer save takes its place
+        job.state = JobState.RENDERING
+        bench.node.books.move(job, JobState.SUPERSEDED)
+        # THEN the frame is no longer among what is sent, but can be looked at
+        assert not bench.folders.job_folder(job.id).exists()
+        kept = bench.folders.still_here(job.id, "0-0.hdr")
+        assert kept is not None and kept.read_bytes() == HDR
+        # AND goes with the job
+        bench.node.forget(job)
+        assert bench.folders.gallery.size == 0
         await bench.node.close()
 
     run(work())

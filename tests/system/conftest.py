@@ -28,6 +28,7 @@ import os, bpy, array, random
 scene = bpy.context.scene
 scene.render.engine = os.environ.get("ENGINE", "CYCLES")
 scene.render.resolution_x, scene.render.resolution_y = map(int, os.environ.get("SIZE", "96x64").split("x"))
+scene.render.image_settings.file_format = os.environ.get("FORMAT", "PNG")
 scene.render.filepath = os.environ.get("PATTERN", "//frames/shot_###")
 scene.cycles.samples = int(os.environ.get("SAMPLES", "1"))
 scene.cycles.use_denoising = False

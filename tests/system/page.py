@@ -144,6 +144,14 @@ def parse_events(lines: Iterator[bytes]) -> Iterator[tuple[str, Any]]:
             name, data = "message", ""
 
 
+def guest_of(page: Browserless, name: str) -> tuple[Browserless, str]:
+    """Somebody with a browser only, and its id."""
+    invited = page.post("/api/clients", {"name": name}, status=201)
+    guest = Browserless(page.node)
+    guest.token = invited["token"]
+    return guest, str(invited["client"])
+
+
 class Follower:
     """Collects events in a thread."""
 

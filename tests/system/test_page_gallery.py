@@ -11,7 +11,7 @@ import pytest
 from server.blenders import Blender
 from tests.conftest import SmallDisk
 from tests.system.harness import ClientProcess, NodeProcess, Scene, StartClient, StartNode
-from tests.system.page import Browserless, Follower
+from tests.system.page import Browserless, Follower, guest_of
 
 JPEG = b"\xff\xd8\xff"
 
@@ -41,6 +41,11 @@ def test_what_an_artist_has_got_is_still_there_to_look_at(
         assert name.encode() in page.ask("GET", f"{frame}/log").body
     zipped = zipfile.ZipFile(io.BytesIO(page.ask("GET", f"/api/jobs/{job}/zip").body))
     assert {name: zipped.read(name) for name in zipped.namelist()} == home
+    # AND for nobody else
+    guest, _ = guest_of(page, "Anna")
+    for path in (f"/api/jobs/{job}/frames/1/picture", f"/api/jobs/{job}/frames/1/picture?small", f"/api/jobs/{job}/zip",
+                 f"/api/outputs/{output['output']}"):  # fmt: skip
+        assert guest.ask("GET", path).status == 404, path
     # WHEN the node is killed and comes back, THEN nothing of it is lost
     node.kill()
     node.start()

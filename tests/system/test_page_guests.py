@@ -2,15 +2,7 @@
 """Links to the page for others than the node's owner: they have their own jobs and nothing else."""
 
 from tests.system.harness import NodeProcess, Scene
-from tests.system.page import Browserless, Follower
-
-
-def guest_of(page: Browserless, name: str) -> tuple[Browserless, str]:
-    """Somebody with a browser only, and its id."""
-    invited = page.post("/api/clients", {"name": name}, status=201)
-    guest = Browserless(page.node)
-    guest.token = invited["token"]
-    return guest, str(invited["client"])
+from tests.system.page import Browserless, Follower, guest_of
 
 
 def test_a_guest_has_its_own_jobs_and_nothing_else(node: NodeProcess, scene: Scene) -> None:

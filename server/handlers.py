@@ -224,7 +224,7 @@ class Handlers:
             if not upload.stored:
                 return  # The client has been told, about the manifest, or is gone.
         try:
-            self._send_status(session, await self.node.submit(session.client, spec))
+            self._send_status(session, await self.node.submit(session.client, spec, self._manages(session)))
         finally:
             session.stored.discard(spec.manifest)  # From now on the job keeps it, if there is one.
 

@@ -42,7 +42,7 @@ from .executors.base import (
 from .job_folders import JobFolders
 from .job_store import NewOutput
 from .jobs import CPU, MAX_ATTEMPTS, Job, Task, TaskState
-from .order import HIGHEST, LOWEST, moved, swapped
+from .order import moved, swapped
 from .pictures import IncompletePicture
 from .quotas import Quota
 from .room import Pause, Room
@@ -156,10 +156,14 @@ class Node:
         """Say which Blenders there are, and what they cost."""
         return Workers(self._executor.slots, tuple(await self._executor.workers()))
 
-    async def submit(self, owner: str, spec: JobSpec) -> Job:
-        """Queue a job whose files are stored; one that is known already is returned as it is. Raises RequestRefused."""
+    async def submit(self, owner: str, spec: JobSpec, raises: bool) -> Job:
+        """Queue a job whose files are stored; one that is known already is returned as it is. Raises RequestRefused.
+
+        `raises`: whether it may come before others' by its priority.
+        """
         if spec.job in self.books:
             return self._known(owner, spec)
+        _check_turn(spec.priority, 0, raises)
         self.books.drop_old()
         self._arriving[spec.manifest] += 1
         try:
@@ -181,7 +185,7 @@ class Node:
 
     def _enter(self, owner: str, spec: JobSpec, source: Source) -> None:
         frames = in_order(parse_frames(spec.frames), spec.order, spec.current)
-        job = Job(spec, owner, total=len(frames), blender=source.blender.name)
+        job = Job(spec, owner, total=len(frames), blender=source.blender.name, priority=spec.priority)
         self.admission.check_job(job, len(frames))
         slots = self._executor.slots if self._executor.has_gpus else self._executor.cpu_slots
         self.books.add(job, frames, parts_of(spec.split, len(frames), slots))
@@ -210,13 +214,7 @@ class Node:
 
     def prioritize(self, job: Job, priority: int, raises: bool) -> None:
         """Give a job another priority; `raises`: whether it may come before others' by that. Raises RequestRefused."""
-        if not LOWEST <= priority <= HIGHEST:
-            raise RequestRefused(Refusal.NOT_ALLOWED, f"Priorities go from {LOWEST} to {HIGHEST}.")
-        if priority > max(0, job.priority) and not raises:
-            raise RequestRefused(
-                Refusal.NOT_ALLOWED,
-                "Only the node's owner can put a job before others': 0 is the highest you can give.",
-            )
+        _check_turn(priority, job.priority, raises)
         self.books.turn([(job, (priority, job.place))])
         self._schedule()
 
@@ -553,6 +551,13 @@ class Node:
             job.blender = source.blender.name
             self.books.store.update(job)
         return source
+
+
+def _check_turn(priority: int, before: int, raises: bool) -> None:
+    if priority > max(0, before) and not raises:
+        raise RequestRefused(
+            Refusal.NOT_ALLOWED, "Only the node's owner can put a job before others': 0 is the highest you can give."
+        )
 
 
 def _sentence(error: Exception) -> str:

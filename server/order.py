@@ -9,9 +9,6 @@ from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Protocol, TypeVar
 
-LOWEST, HIGHEST = -10, 10
-"""Priorities; a job has 0 by itself."""
-
 
 class Placed(Protocol):
     """What has a turn."""

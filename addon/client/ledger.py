@@ -53,6 +53,8 @@ class Order:
     """The frame that the artist was at."""
     split: bool = True
     """A single frame is rendered in parts on several slots, where that gives the same picture."""
+    priority: int = 0
+    """-10 to 10, higher ones first; only the node's owner gives more than 0."""
     targets: dict[str, str] = field(default_factory=dict)
     """Absolute folder for each directory of the scene's File Output nodes, named as in the .blend."""
     dependencies: tuple[Dependency, ...] = ()

@@ -256,6 +256,7 @@ class Submission:
             order=order.order,
             current=order.current,
             split=order.split,
+            priority=order.priority,
         )
 
     def _advance(self, arrived: int) -> None:

@@ -33,6 +33,9 @@ SILENCE_S = 10.0
 0.1 MB/s carries in that time.
 """
 
+LOWEST_PRIORITY, HIGHEST_PRIORITY = -10, 10
+"""Of jobs; one has 0 by itself."""
+
 MAX_FILE_BYTES = 1 << 40
 """The largest .blend taken, 1 TiB: a sanity bound on numbers from the wire, not a quota."""
 

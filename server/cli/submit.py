@@ -16,6 +16,7 @@ from addon.protocol.address import InvalidAddress, parse_address
 from addon.protocol.errors import InvalidFrames
 from addon.protocol.frame_order import FrameOrder
 from addon.protocol.frame_range import parse_frames
+from addon.protocol.limits import HIGHEST_PRIORITY, LOWEST_PRIORITY
 
 from . import app, called, errors, fail, fail_for, run
 from .bringing import Wishes, bring
@@ -54,6 +55,14 @@ def submit(  # noqa: PLR0913, PLR0917 - each is an option
             "--split/--no-split", help="Render a single frame on all slots, where that gives the same picture."
         ),
     ] = True,
+    priority: Annotated[
+        int,
+        typer.Option(
+            help="Jobs of a higher number come first; only the node's owner gives more than 0.",
+            min=LOWEST_PRIORITY,
+            max=HIGHEST_PRIORITY,
+        ),
+    ] = 0,
     wait: Annotated[
         bool, typer.Option("--wait/--no-wait", help="Wait for the frames, or only until the node has the job.")
     ] = True,
@@ -88,7 +97,7 @@ def submit(  # noqa: PLR0913, PLR0917 - each is an option
         chosen = _range(contents, scene, warning) if animation else frames or "1"
         wanted = Order(
             uuid.uuid4().hex, str(file.absolute()), file.name, scene, chosen, str(output.absolute()),
-            draft=draft, order=order, split=split, dependencies=contents.files if contents else (),
+            draft=draft, order=order, split=split, priority=priority, dependencies=contents.files if contents else (),
         )  # fmt: skip
     try:
         run(bring(wanted, to, data, Wishes(resume, wait, json, without_missing, warning)))

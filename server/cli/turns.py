@@ -6,13 +6,16 @@ from typing import Annotated
 
 import typer
 
+from addon.protocol.limits import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from addon.protocol.messages import FINISHED, ClientMessage, JobStatus, Move, Pause, Prioritize, Resume
 
 from . import app, console, fail, run
 from .options import DEFAULT_TO, Job, To
 from .remote import observing, pick
 
-Number = Annotated[int, typer.Argument(help="From -10 to 10; a job has 0 by itself.", min=-10, max=10)]
+Number = Annotated[
+    int, typer.Argument(help="From -10 to 10; a job has 0 by itself.", min=LOWEST_PRIORITY, max=HIGHEST_PRIORITY)
+]
 Before = Annotated[str | None, typer.Option("--before", metavar="JOB", help="The job that is to come next.")]
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from addon.protocol.messages.checks import check_priority
+
 from ..jobs import Job
 from .desk import Desk
 from .routing import Conflict, Handler, Operation, answer, body_of, visitor_of
@@ -18,6 +20,9 @@ class Priority:
     """Which jobs come first; 0 is what a job has by itself."""
 
     priority: int
+
+    def __post_init__(self) -> None:
+        check_priority(self.priority)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from addon.protocol.errors import RemoteProtocolError
 from addon.protocol.frame_order import FrameOrder
 from addon.protocol.manifest import Manifest
 from addon.protocol.messages import JobSpec, Refusal
+from addon.protocol.messages.checks import check_id, check_line, check_priority, check_text
 
 from ..background import in_thread, surely_in_thread
 from ..errors import RequestRefused
@@ -67,6 +68,13 @@ class NewJob:
     priority: int = 0
     job: str | None = None
     """Its identifier, made up by whoever asks: what is said twice is one job."""
+
+    def __post_init__(self) -> None:
+        if self.job is not None:
+            check_id(self.job)
+        check_line(self.title or "")
+        check_text(self.scene or "")
+        check_priority(self.priority)
 
 
 class UploadApi:
@@ -220,9 +228,7 @@ class UploadApi:
         await self._node.admission.check_files(visitor.owner, manifest, set())
         with self._desk.arriving(manifest.digest):
             await self._store(manifest, paths, visitor.owner)
-            job = await self._node.submit(visitor.owner, spec)
-        if wanted.priority:
-            self._node.prioritize(job, wanted.priority, visitor.manages)
+            job = await self._node.submit(visitor.owner, spec, visitor.manages)
         self._spool.touch(upload)
         return answer(self._desk.view(job, visitor), 201)
 
@@ -250,6 +256,7 @@ def _spec(wanted: NewJob, manifest: str) -> JobSpec:
         order=wanted.order,
         current=wanted.current,
         split=wanted.split,
+        priority=wanted.priority,
     )
 
 

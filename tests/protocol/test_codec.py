@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from addon.protocol import codec
 from addon.protocol.digest import Buffer
 from addon.protocol.errors import LocalProtocolError, RemoteProtocolError
-from addon.protocol.limits import MAX_CHUNK_BYTES, MAX_MANIFEST_BYTES
+from addon.protocol.limits import HIGHEST_PRIORITY, LOWEST_PRIORITY, MAX_CHUNK_BYTES, MAX_MANIFEST_BYTES
 from addon.protocol.messages import (
     AskStore,
     ChunkHead,
@@ -52,6 +52,7 @@ SPECIAL = {
     "code": st.text("0123456789", min_size=6, max_size=6),
     "frame": st.integers(0, 2**20 - 2),
     "after": st.integers(0, 2**40),
+    "priority": st.integers(LOWEST_PRIORITY, HIGHEST_PRIORITY),
     "shrink_to": st.none() | st.integers(0, 2**60),
 }
 BASES = st.sampled_from(Codec).flatmap(

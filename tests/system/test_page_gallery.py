@@ -48,6 +48,7 @@ def test_what_an_artist_has_got_is_still_there_to_look_at(
         assert guest.ask("GET", path).status == 404, path
     # WHEN the node is killed and comes back, THEN nothing of it is lost
     node.kill()
+    node.said = ""
     node.start()
     again = Browserless(node)
     assert again.ask("GET", f"/api/jobs/{job}/frames/2/picture").body == home[sorted(home)[1]]
@@ -90,6 +91,7 @@ def test_a_video_of_frames_that_are_home_lives_as_long_as_their_job(
     follower.until("video", video=video, state="done")
     # It is there after a restart, too
     node.kill()
+    node.said = ""
     node.start()
     again = Browserless(node)
     (listed,) = again.get(f"/api/jobs/{job}/videos")["videos"]

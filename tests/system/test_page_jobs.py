@@ -150,6 +150,13 @@ def test_a_zip_is_unpacked(page: Browserless, scene: Scene) -> None:
     assert page.until_over(job["job"])["state"] == "done"
 
 
+@pytest.mark.parametrize("wrong", [{"job": "shot"}, {"priority": 11}, {"title": "two\nlines"}, {"scene": "s" * 1001}])
+def test_a_job_that_makes_no_sense_gets_a_sentence(node: NodeProcess, wrong: dict[str, object]) -> None:
+    wanted = {"upload": "0" * 32, "blend": "shot.blend", "frames": "1", **wrong}
+    answer = Browserless(node).ask("POST", "/api/jobs", wanted)
+    assert (answer.status, bool(answer.json["error"])) == (422, True)
+
+
 def test_an_upload_goes_on_after_a_kill(any_blender: Blender, start_node: StartNode, scene: Scene) -> None:
     # GIVEN half a file
     node = start_node(any_blender)

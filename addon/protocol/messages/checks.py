@@ -4,6 +4,8 @@
 import re
 import unicodedata
 
+from ..limits import HIGHEST_PRIORITY, LOWEST_PRIORITY
+
 _ID = re.compile(r"[0-9a-f]{32}\Z")
 _TRANSFER = re.compile(r"[0-9a-z-]{1,32}\Z")
 _MAX_TEXT = 1000
@@ -33,6 +35,12 @@ def check_line(*texts: str) -> None:
     check_text(*texts)
     if any(unicodedata.category(character) == "Cc" for text in texts for character in text):
         raise ValueError("A name has control characters.")
+
+
+def check_priority(priority: int) -> None:
+    """Raise ValueError with a sentence."""
+    if not LOWEST_PRIORITY <= priority <= HIGHEST_PRIORITY:
+        raise ValueError(f"Priorities go from {LOWEST_PRIORITY} to {HIGHEST_PRIORITY}.")
 
 
 def as_text(text: str) -> str:

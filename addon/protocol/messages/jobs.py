@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..frame_order import FrameOrder
 from ..frame_range import parse_frames
-from .checks import check_id, check_line, check_text
+from .checks import check_id, check_line, check_priority, check_text
 
 
 class JobState(enum.StrEnum):
@@ -49,6 +49,8 @@ class JobSpec:
     """The frame that the artist was at; matters for FrameOrder.SPREAD."""
     split: bool = True
     """Render a job's only frame in parts on several slots, where that gives the same picture."""
+    priority: int = 0
+    """-10 to 10, higher ones first; only the node's owner gives more than 0."""
 
     def __post_init__(self) -> None:
         check_id(self.job)
@@ -56,6 +58,7 @@ class JobSpec:
         check_line(self.title)
         check_text(self.scene or "", self.group)
         parse_frames(self.frames)
+        check_priority(self.priority)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,9 @@ class Prioritize:
 
     job: str
     priority: int
+
+    def __post_init__(self) -> None:
+        check_priority(self.priority)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ export class NodePage {
     this._workers = h("section", { class: "card", "aria-labelledby": "workers" });
     this._store = h("section", { class: "card", "aria-labelledby": "store" });
     this.element = h("div", { class: "node" }, h("h1", {}, "The node"), this._asking, this._workers, this._store, this._clients);
-    const name = h("input", { required: true, maxLength: 60, "aria-label": "Name", placeholder: "Name" });
+    const name = h("input", { type: "text", required: true, maxLength: 60, "aria-label": "Name", placeholder: "Name" });
     this._invitation = h("form", { class: "row", onsubmit: (event) => {
       event.preventDefault();
       this._link("POST", "/api/clients", { name: name.value });
@@ -38,6 +38,7 @@ export class NodePage {
       each.name + (each.manages ? " (trusted)" : ""), new Date(each.since * 1000).toLocaleDateString(), each.connected ? "yes" : "",
       h("span", { class: "row" },
         h("button", { type: "button", "aria-label": `Link for ${each.name}`, onclick: () => this._link("GET", `/api/clients/${each.client}/link`) }, "Link"),
+        h("button", { type: "button", "aria-label": `Change ${each.name}`, onclick: () => this._change(each) }, "Change"),
         h("button", { type: "button", "aria-label": `Let in no more: ${each.name}`, onclick: () => this._revoke(each) }, "Let in no more")),
     ])) : h("p", { class: "quiet" }, "Only the account that runs the node."), this._invitation);
   }
@@ -70,6 +71,35 @@ export class NodePage {
       h("p", { class: "grow" }, `${each.name} (${each.host}). Let in only who shows the same digits.`),
       h("button", { type: "button", class: "primary", "aria-label": `Allow ${each.name}, ${each.code}`, onclick: () => decide(true) }, "Allow"),
       h("button", { type: "button", "aria-label": `Turn away ${each.name}, ${each.code}`, onclick: () => decide(false) }, "Turn away"));
+  }
+
+  /** What one may; the dialog stays open until the node has taken it. */
+  _change(each) {
+    const name = h("input", { id: "client-name", type: "text", value: each.name, required: true, maxLength: 60 });
+    const quota = h("input", { id: "client-quota", type: "text", value: each.quota, placeholder: "As everybody's", maxLength: 1000 });
+    const [manages, scripts] = [each.manages, each.scripts].map((checked) => h("input", { type: "checkbox", checked }));
+    const wrong = h("p", { class: "wrong", role: "alert" });
+    const save = async (event) => {
+      if (event.submitter?.value === "no") return;
+      event.preventDefault();
+      try {
+        this._state.clients = await ask("PATCH", `/api/clients/${each.client}`, { name: name.value, quota: quota.value.trim(), manages: manages.checked, scripts: scripts.checked });
+        dialog.close();
+        this.changed();
+      } catch (error) {
+        wrong.textContent = error.message;
+      }
+    };
+    const dialog = h("dialog", { class: "small", "aria-label": `Change ${each.name}`, onclose: () => dialog.remove() },
+      h("form", { method: "dialog", onsubmit: save },
+        h("div", { class: "field" }, h("label", { for: "client-name" }, "Name"), name),
+        h("div", { class: "field" }, h("label", { for: "client-quota" }, "Quota, such as jobs=20,slots=2"), quota),
+        h("p", {}, h("label", {}, manages, " Trusted: sees and stops everybody's jobs, lets others in, has no quota")),
+        h("p", {}, h("label", {}, scripts, " The Python in its files runs")),
+        wrong,
+        h("div", { class: "row end" }, h("button", { value: "no", formNoValidate: true }, "Leave it"), h("button", { value: "yes", class: "primary" }, "Save"))));
+    document.body.append(dialog);
+    dialog.showModal();
   }
 
   async _revoke(each) {

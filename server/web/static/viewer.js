@@ -32,6 +32,7 @@ class Viewer {
     this._stage = h("div", { class: "stage" }, this._image, this._second, this._line, this._sides, this._canvas, this._wipe, this._noted);
     this._caption = h("p", { class: "caption", "aria-live": "polite" });
     this._play = h("button", { type: "button", onclick: () => this._toggle() }, "Play");
+    this._range = ["first", "last"].map((which, at) => h("input", { type: "number", class: "frame", step: 1, value: this._numbers.at(-at), "aria-label": `The ${which} frame to play`, onchange: () => this._replay() }));
     this._compare = h("select", { "aria-label": "Compare with", onchange: () => this._choose() },
       h("option", { value: "" }, "Compare with…"),
       ...comparable(state, job).map((other) => h("option", { value: other.job }, `${other.title}, ${new Date(other.created * 1000).toLocaleString()}`)));
@@ -41,7 +42,7 @@ class Viewer {
       h("div", { class: "row bar" },
         iconButton("back", "Frame before", () => this._go(-1)),
         iconButton("forward", "Frame after", () => this._go(1)),
-        this._play, this._compare,
+        this._play, ...this._range, this._compare,
         h("button", { type: "button", "aria-pressed": "false", onclick: (event) => event.currentTarget.setAttribute("aria-pressed", String(this._stage.classList.toggle("whole"))) }, "1:1"),
         h("button", { type: "button", onclick: () => this._showLog() }, "Log"),
         this._files,
@@ -111,13 +112,31 @@ class Viewer {
     this._log.focus();
   }
 
+  /** The frames that are to be played: those that are done of the range. */
+  _chosen() {
+    const [first, last] = this._range.map((field) => field.valueAsNumber);
+    return this._numbers.filter((frame) => frame >= first && frame <= last);
+  }
+
+  _replay() {
+    if (!this._player) return;
+    this._toggle();
+    this._toggle();
+  }
+
   _toggle() {
     if (this._player) {
       this._player.stop();
       this._player = null;
     } else {
-      this._player = new Player(this._canvas, this._numbers.map((frame) => picture(this._job.job, frame)), this._job.fps ?? 24,
-        (at, text) => { this._frame = this._numbers[at]; this._caption.textContent = `Frame ${this._frame}${text}`; });
+      const chosen = this._chosen();
+      if (!chosen.length) {
+        this._noted.textContent = "No frame of this range is done: choose another first and last frame.";
+        return;
+      }
+      this._noted.textContent = "";
+      this._player = new Player(this._canvas, chosen.map((frame) => picture(this._job.job, frame)), this._job.fps ?? 24,
+        (at, text) => { this._frame = chosen[at]; this._caption.textContent = `Frame ${this._frame}${text}`; });
     }
     this._play.textContent = this._player ? "Stop" : "Play";
     this._canvas.hidden = !this._player;

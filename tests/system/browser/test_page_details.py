@@ -6,7 +6,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, Route, expect
 
-from tests.system.browser.looks import state
+from tests.system.browser.looks import photograph, state
 from tests.system.harness import Scene
 from tests.system.page import Browserless
 
@@ -43,6 +43,18 @@ async () => {
     const kept = thinned(points, 600);
     return [kept.length <= 600, kept.some(([frame, seconds]) => frame === 4321 && seconds === 99)];
 }
+"""
+
+
+CAPTIONS = """
+() => new Promise((done) => {
+    const caption = document.querySelector("dialog.viewer .caption"), seen = [];
+    const observer = new MutationObserver(() => {
+        seen.push(caption.textContent);
+        if (seen.length === 12) { observer.disconnect(); done(seen); }
+    });
+    observer.observe(caption, { childList: true, characterData: true, subtree: true });
+})
 """
 
 
@@ -162,3 +174,47 @@ def test_a_reload_goes_on_with_the_upload(page: Page, api: Browserless, scene: S
     page.get_by_label("Files to render").set_input_files(files)
     expect(page.get_by_role("heading", name="Render", exact=True)).to_be_visible()
     assert offsets == ["0", str(8 << 20), str(8 << 20)]
+
+
+def test_what_a_client_may_is_changed(page: Page, api: Browserless) -> None:
+    # GIVEN somebody who is let in
+    anna = api.post("/api/clients", {"name": "Anna"}, status=201)["client"]
+    page.get_by_role("link", name="Node", exact=True).click()
+    page.get_by_role("button", name="Change Anna").click()
+    form = page.get_by_role("dialog")
+    photograph(page, "client")
+    # WHEN the owner writes what is no quota
+    form.get_by_label("Quota, such as").fill("plenty")
+    form.get_by_role("button", name="Save").click()
+    # THEN the form says so, and stays
+    expect(form.get_by_role("alert")).not_to_be_empty()
+    # AND takes what makes sense
+    form.get_by_label("Quota, such as").fill("jobs=3")
+    form.get_by_label("Trusted").check()
+    form.get_by_role("button", name="Save").click()
+    expect(form).to_have_count(0)
+    expect(page.get_by_text("Anna (trusted)")).to_be_visible()
+    (known,) = (each for each in api.get("/api/clients")["clients"] if each["client"] == anna)
+    assert (known["name"], known["quota"], known["manages"], known["scripts"]) == ("Anna", "jobs=3", True, False)
+
+
+def test_a_range_of_frames_is_played(page: Page, api: Browserless, scene: Scene) -> None:
+    job = api.until_over(api.submit(api.upload({"shot.blend": scene()}), frames="1-6")["job"])["job"]
+    page.goto(f"http://127.0.0.1:{api.port}/#/jobs/{job}")
+    page.get_by_role("button", name="Frame 1", exact=True).click()
+    viewer = page.get_by_role("dialog")
+    first, last = (viewer.get_by_label(f"The {which} frame to play") for which in ("first", "last"))
+    expect(first).to_have_value("1")
+    expect(last).to_have_value("6")
+    # WHEN a part is played
+    first.fill("3")
+    last.fill("4")
+    viewer.get_by_role("button", name="Play").click()
+    # THEN it is that part, again and again
+    shown = page.evaluate(CAPTIONS)
+    assert {text.split(",")[0] for text in shown} == {"Frame 3", "Frame 4"}
+    viewer.get_by_role("button", name="Stop").click()
+    # AND a range without frames gets a sentence
+    first.fill("9")
+    viewer.get_by_role("button", name="Play").click()
+    expect(viewer.get_by_text("No frame of this range is done")).to_be_visible()

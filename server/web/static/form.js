@@ -4,8 +4,9 @@
 import { ask } from "./api.js";
 import { h, iconButton } from "./dom.js";
 
-/** @param {object} upload what the node says of it @param {(job: object) => void} begun */
-export function openForm(upload, begun) {
+/** @param {object} upload what the node says of it @param {(job: object) => void} begun @param {() => void} left without a job */
+export function openForm(upload, begun, left) {
+  let job = null;
   const { blends } = upload;
   const blend = h("select", { id: "blend", onchange: () => scenes() }, ...blends.map((each, place) => h("option", { value: place }, each.blend)));
   const scene = h("select", { id: "scene", onchange: () => facts() });
@@ -17,7 +18,7 @@ export function openForm(upload, begun) {
   const wrong = h("p", { class: "wrong", role: "alert" });
   const go = h("button", { class: "primary" }, "Render");
   const field = (label, input, ...more) => h("div", { class: "field" }, h("label", { for: input.id }, label), input, ...more);
-  const dialog = h("dialog", { "aria-labelledby": "form-title", onclose: () => dialog.remove() },
+  const dialog = h("dialog", { "aria-labelledby": "form-title", onclose: () => { dialog.remove(); if (job === null) left(); } },
     h("form", { onsubmit: submit },
       h("div", { class: "row" }, h("h2", { id: "form-title", class: "grow" }, "Render"), iconButton("close", "Close", () => dialog.close())),
       field("File", blend), field("Scene", scene),
@@ -63,7 +64,7 @@ export function openForm(upload, begun) {
     go.disabled = true;
     go.textContent = "The node takes the files in";
     try {
-      const job = await ask("POST", "/api/jobs", {
+      job = await ask("POST", "/api/jobs", {
         upload: upload.upload, blend: blends[blend.value].blend, scene: current() && !current().active ? current().name : null,
         frames: frames.value.trim(), order: order.value, current: current()?.frame_current ?? null, draft: draft.checked,
       });

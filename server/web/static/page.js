@@ -9,7 +9,7 @@ import { NodePage } from "./node.js";
 import { Plot } from "./plot.js";
 import { empty, expectFrames, keepFrames, listed, moved, take } from "./store.js";
 import { Strip } from "./strip.js";
-import { chosen, dropped, forgetKept, interrupted, Upload } from "./upload.js";
+import { chosen, dropped, forgetKept, kept, Upload } from "./upload.js";
 import { openViewer } from "./viewer.js";
 import { OVER, percent, progress, size, stateOf, time } from "./words.js";
 
@@ -126,11 +126,27 @@ class JobsPage {
 
   /** What a reload has broken off; not what is being sent. */
   _interrupted() {
-    const title = sending.hidden ? interrupted() : null;
-    if (title === null) return false;
+    const upload = sending.hidden ? kept() : null;
+    if (upload === null) return false;
+    const { title } = upload;
+    const forget = () => {
+      forgetKept(upload.upload);
+      ask("DELETE", `/api/uploads/${upload.upload}`).catch(() => {}); // The node has forgotten it, too, or does tomorrow.
+      note.remove();
+    };
+    const again = async () => {
+      try {
+        offer(await ask("POST", `/api/uploads/${upload.upload}/complete`, {}));
+      } catch (error) {
+        forgetKept(upload.upload);
+        note.remove();
+        complain(error.message);
+      }
+    };
     const note = h("div", { class: "warning row" },
-      h("p", { class: "grow" }, `The upload of ${title} was interrupted: choose or drop the same files again, and it goes on where it was.`),
-      iconButton("close", `Forget the upload of ${title}`, () => { forgetKept(); note.remove(); }));
+      h("p", { class: "grow" }, upload.sent ? `${title} is on the node, and was not rendered yet.` : `The upload of ${title} was interrupted: choose or drop the same files again, and it goes on where it was.`),
+      upload.sent ? h("button", { type: "button", onclick: again }, `Render ${title}`) : null,
+      iconButton("close", `Forget the upload of ${title}`, forget));
     return note;
   }
 
@@ -448,6 +464,15 @@ addEventListener("drop", async (event) => {
   send(await dropped(event.dataTransfer));
 });
 
+/** Ask what is to be rendered of an upload. */
+function offer(upload) {
+  openForm(upload, (job) => {
+    forgetKept(upload.upload);
+    take(state, "job", job); // The news of it may come later.
+    location.hash = `#/jobs/${job.job}`;
+  }, () => { if (shown instanceof JobsPage) route(); });
+}
+
 async function send(files) {
   const name = h("h2"), bar = h("progress", { max: 1, value: 0 }), line = h("p", { class: "progress-line" });
   const upload = new Upload(files, () => {
@@ -467,10 +492,7 @@ async function send(files) {
   sending.hidden = false;
   try {
     const found = await upload.run();
-    openForm(found, (job) => {
-      take(state, "job", job); // The news of it may come later.
-      location.hash = `#/jobs/${job.job}`;
-    });
+    offer(found);
   } catch (error) {
     if (error.name !== "AbortError") complain(error.message);
   }

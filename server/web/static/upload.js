@@ -52,6 +52,7 @@ export class Upload {
     this._changed = changed;
     this._stopped = new AbortController();
     this._marks = [];
+    this._isThere = false;
   }
 
   get title() {
@@ -66,35 +67,35 @@ export class Upload {
   /** Send all; return what the node says it is. Throws Refused, AbortError. */
   async run() {
     this.id = await this._again(() => this._begin());
-    for (const each of this.files) await this._file(each);
+    for (const each of this._isThere ? [] : this.files) await this._file(each);
     this.text = "The node looks at the files";
     this._changed();
     const found = await this._again(() => ask("POST", `/api/uploads/${this.id}/complete`, {}));
-    forgetKept();
+    if (kept()?.upload === this.id) keep({ ...kept(), sent: true });
     return found;
   }
 
   /** Stop, and have the node forget it. */
   cancel() {
     this._stopped.abort();
-    forgetKept();
+    forgetKept(this.id);
     if (this.id) ask("DELETE", `/api/uploads/${this.id}`).catch(() => {});
   }
 
   /** The same files that were chosen before a reload go on where they were. */
   async _begin() {
-    const kept = JSON.parse(localStorage.getItem(KEPT) ?? "null");
-    const name = this._name();
-    if (kept?.name === name) {
+    const before = kept(), name = this._name();
+    if (before?.name === name) {
       try {
-        await ask("GET", `/api/uploads/${kept.upload}`);
-        return kept.upload;
+        await ask("GET", `/api/uploads/${before.upload}`);
+        this._isThere = Boolean(before.sent); // A zip is unpacked then, and gone.
+        return before.upload;
       } catch (error) {
         if (!(error instanceof Refused)) throw error;
       }
     }
     const { upload } = await ask("POST", "/api/uploads", {});
-    localStorage.setItem(KEPT, JSON.stringify({ name, upload, title: this.title }));
+    keep({ name, upload, title: this.title });
     return upload;
   }
 
@@ -164,9 +165,14 @@ export class Upload {
   }
 }
 
-/** The title of an upload that a reload has interrupted, if there is one: its files have to be chosen again. */
-export function interrupted() {
-  return JSON.parse(localStorage.getItem(KEPT) ?? "null")?.title ?? null;
+/** What was begun to be sent, and nothing rendered of it yet; `sent`: all of it. Else its files have to be chosen again. */
+export function kept() {
+  return JSON.parse(localStorage.getItem(KEPT) ?? "null");
 }
 
-export const forgetKept = () => localStorage.removeItem(KEPT);
+const keep = (upload) => localStorage.setItem(KEPT, JSON.stringify(upload));
+
+/** Not if another one was begun meanwhile. */
+export function forgetKept(upload) {
+  if (kept()?.upload === upload) localStorage.removeItem(KEPT);
+}

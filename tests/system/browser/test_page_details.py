@@ -218,3 +218,39 @@ def test_a_range_of_frames_is_played(page: Page, api: Browserless, scene: Scene)
     first.fill("9")
     viewer.get_by_role("button", name="Play").click()
     expect(viewer.get_by_text("No frame of this range is done")).to_be_visible()
+
+
+def test_a_form_that_was_closed_can_be_opened_again(page: Page, api: Browserless, scene: Scene) -> None:
+    heading = page.get_by_role("heading", name="Render", exact=True)
+    # GIVEN a file that has come, and its form, closed by mistake
+    with page.expect_request(lambda request: request.url.endswith("/complete")) as completed:
+        page.get_by_label("Files to render").set_input_files([scene()])
+    upload = completed.value.url.split("/")[-2]
+    expect(heading).to_be_visible()
+    page.keyboard.press("Escape")
+    # THEN the page says that it is there, also when it is loaded anew
+    for _ in range(2):
+        expect(page.get_by_text("shot.blend is on the node, and was not rendered yet.")).to_be_visible()
+        page.reload()
+    # AND opens the form again, by a button or by the same file
+    page.get_by_role("button", name="Render shot.blend").click()
+    expect(heading).to_be_visible()
+    page.get_by_role("button", name="Close").click()
+    page.get_by_label("Files to render").set_input_files([scene()])
+    expect(heading).to_be_visible()
+    # WHEN it is rendered
+    page.get_by_role("dialog").get_by_role("button", name="Render", exact=True).click()
+    expect(state(page, "done")).to_be_visible()
+    # THEN the page speaks of it no more
+    page.get_by_role("link", name="Jobs", exact=True).click()
+    expect(page.get_by_role("list", name="Jobs").get_by_text("shot.blend")).to_be_visible()
+    expect(page.get_by_text("was not rendered yet")).to_have_count(0)
+    assert api.ask("GET", f"/api/uploads/{upload}").status == 200
+    # AND what is not wanted after all leaves the node
+    page.get_by_label("Files to render").set_input_files([scene()])
+    expect(heading).to_be_visible()
+    page.keyboard.press("Escape")
+    with page.expect_response(lambda answer: answer.request.method == "DELETE") as deleted:
+        page.get_by_role("button", name="Forget the upload of shot.blend").click()
+    assert deleted.value.status == 204
+    assert api.ask("GET", deleted.value.url.partition(str(api.port))[2]).status == 404

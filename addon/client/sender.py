@@ -97,7 +97,7 @@ class Sender:
         return self._plan.manifest.chunk_length(self._plan.manifest.chunks[number])
 
     def _encode(self, group: Sequence[int], raw: bool = False) -> Batch:
-        heads, parts = [], []
+        heads, payload = [], bytearray()  # Pieces that are joined would be in memory twice.
         encoder = codecs.Encoder(() if raw else self._allowed)
         for number in group:
             chunk = self._plan.manifest.chunks[number]
@@ -105,8 +105,10 @@ class Sender:
             base, prefix = before or (b"", None)
             codec, encoded = encoder.encode(self._plan.read(chunk), prefix)
             heads.append(ChunkHead(number, len(encoded), codec, base.hex() if codec == Codec.PATCH else ""))
-            parts.append(encoded)
-        return tuple(heads), parts[0] if len(parts) == 1 else b"".join(parts)
+            if len(group) == 1:
+                return tuple(heads), encoded
+            payload += encoded
+        return tuple(heads), payload
 
 
 def _singles(batch: Batch) -> Iterator[Batch]:

@@ -316,6 +316,7 @@ class Node:
             tree=source.tree,
             roots=source.roots,
             scene=job.spec.scene,
+            engine=job.spec.engine,
             folder=self.folders.begin_attempt(task),
             log=self.folders.log(job.id),
             scripts=self._scripts(job.owner),

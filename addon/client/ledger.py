@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ..durable import make_folder, sync_folder
 from ..protocol.codec import build
+from ..protocol.engine import Engine
 from ..protocol.errors import RemoteProtocolError
 from ..protocol.frame_order import FrameOrder
 from .gather import Dependency
@@ -55,6 +56,8 @@ class Order:
     """A single frame is rendered in parts on several slots, where that gives the same picture."""
     priority: int = 0
     """-10 to 10, higher ones first; only the node's owner gives more than 0."""
+    engine: Engine | None = None
+    """Instead of the scene's own."""
     targets: dict[str, str] = field(default_factory=dict)
     """Absolute folder for each directory of the scene's File Output nodes, named as in the .blend."""
     dependencies: tuple[Dependency, ...] = ()

@@ -257,6 +257,7 @@ class Submission:
             current=order.current,
             split=order.split,
             priority=order.priority,
+            engine=order.engine,
         )
 
     def _advance(self, arrived: int) -> None:

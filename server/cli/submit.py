@@ -13,6 +13,7 @@ from addon.client.contents import Contents
 from addon.client.ledger import Entry, Order, entries
 from addon.protocol import blendfile
 from addon.protocol.address import InvalidAddress, parse_address
+from addon.protocol.engine import Engine
 from addon.protocol.errors import InvalidFrames
 from addon.protocol.frame_order import FrameOrder
 from addon.protocol.frame_range import parse_frames
@@ -39,6 +40,7 @@ def submit(  # noqa: PLR0913, PLR0917 - each is an option
     animation: Annotated[bool, typer.Option("--animation", help="Render the scene's own range of frames.")] = False,
     output: Annotated[Path, typer.Option(help="Folder for the frames; made if missing.")] = Path(),
     scene: Annotated[str | None, typer.Option(help="Scene to render, if not the one the file opens with.")] = None,
+    engine: Annotated[Engine | None, typer.Option(help="Render with this engine instead of the scene's own.")] = None,
     without_missing: Annotated[
         bool, typer.Option("--without-missing", help="Render although files that the scene uses cannot be found.")
     ] = False,
@@ -97,7 +99,8 @@ def submit(  # noqa: PLR0913, PLR0917 - each is an option
         chosen = _range(contents, scene, warning) if animation else frames or "1"
         wanted = Order(
             uuid.uuid4().hex, str(file.absolute()), file.name, scene, chosen, str(output.absolute()),
-            draft=draft, order=order, split=split, priority=priority, dependencies=contents.files if contents else (),
+            draft=draft, order=order, split=split, priority=priority, engine=engine,
+            dependencies=contents.files if contents else (),
         )  # fmt: skip
     try:
         run(bring(wanted, to, data, Wishes(resume, wait, json, without_missing, warning)))

@@ -29,6 +29,8 @@ class Assignment:
     """Exists and is empty; all that the task wrote comes to lie below it."""
     log: Path
     """Blender's own words are appended here."""
+    engine: str | None = None
+    """What renders instead of the scene's own engine; one of addon.protocol.engine.Engine."""
     scripts: bool = False
     """Whether the file's Python runs."""
     draft: bool = False

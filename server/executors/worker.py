@@ -36,12 +36,13 @@ class Opening:
     blend: Path
     scene: str | None
     """The one that was asked for; None: the active one."""
+    engine: str | None
     scripts: bool
 
     @classmethod
     def of(cls, assignment: Assignment) -> "Opening":
         """Return how it has to be for an assignment."""
-        return cls(assignment.blend, assignment.scene, assignment.scripts)
+        return cls(assignment.blend, assignment.scene, assignment.engine, assignment.scripts)
 
 
 def _unheard(_: Line) -> None:
@@ -120,6 +121,7 @@ class Worker:
         command = {
             "command": "open", "path": str(self._place.blend(assignment)), "tree": str(self._place.tree(assignment)),
             "roots": list(assignment.roots), "scene": assignment.scene, "gpu": self.gpu, "scripts": assignment.scripts,
+            "engine": assignment.engine,
         }  # fmt: skip
         self._background.start(self._open(assignment, command))
 

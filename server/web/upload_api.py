@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from addon.client.contents import Contents
 from addon.client.recipe_cache import RecipeCache
+from addon.protocol.engine import Engine
 from addon.protocol.errors import RemoteProtocolError
 from addon.protocol.frame_order import FrameOrder
 from addon.protocol.manifest import Manifest
@@ -66,6 +67,8 @@ class NewJob:
     draft: bool = True
     split: bool = True
     priority: int = 0
+    engine: Engine | None = None
+    """Instead of the scene's own."""
     job: str | None = None
     """Its identifier, made up by whoever asks: what is said twice is one job."""
 
@@ -257,6 +260,7 @@ def _spec(wanted: NewJob, manifest: str) -> JobSpec:
         current=wanted.current,
         split=wanted.split,
         priority=wanted.priority,
+        engine=wanted.engine,
     )
 
 

@@ -43,6 +43,8 @@ class JobView(JobStatus):
     """A job, as far as it is."""
 
     scene: str | None
+    engine: str | None
+    """What renders instead of the scene's own."""
     group: str
     seconds: float
     """That its frames took so far, summed."""
@@ -207,6 +209,7 @@ def job_view(job: Job, now: float, preview_version: int, visitor: Visitor) -> Jo
     return JobView(
         **{name: getattr(status, name) for name in _STATUS},
         scene=job.spec.scene,
+        engine=job.spec.engine,
         group=job.spec.group,
         seconds=round(job.seconds, 3),
         preview=job.preview[0] if job.preview is not None else None,

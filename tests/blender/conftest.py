@@ -68,8 +68,10 @@ class Worker:
                 events.append(event)
         return events
 
-    def open(self, path: Path, scene: str | None = None, scripts: bool = False) -> Event:
-        self.send(command="open", path=str(path), scene=scene, tree="", roots=[], gpu=None, scripts=scripts)
+    def open(self, path: Path, scene: str | None = None, scripts: bool = False, engine: str | None = None) -> Event:
+        self.send(
+            command="open", path=str(path), scene=scene, tree="", roots=[], gpu=None, scripts=scripts, engine=engine
+        )
         return self.until("opened", "failed")[-1]
 
     def render(self, frame: int, folder: Path, draft: bool = False) -> list[Event]:

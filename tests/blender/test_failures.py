@@ -100,6 +100,23 @@ def test_engine_of_an_addon(worker: Any, scenes: Path) -> None:
     # THEN that is fatal, and the engine is named
     assert (failed["event"], failed["fatal"]) == ("failed", True)
     assert "LUXCORE" in failed["reason"]
+    # BUT with one that it has it opens
+    assert worker.open(scenes / "other_engine" / "other_engine.blend", engine="cycles")["engine"] == "CYCLES"
+
+
+@pytest.mark.parametrize("engine", ["eevee", "workbench"])
+def test_another_engine_than_the_scenes(worker: Any, scenes: Path, tmp_path: Path, engine: str) -> None:
+    # GIVEN a scene of Cycles
+    path = scenes / "cycles_png" / "cycles_png.blend"
+    assert worker.open(path)["engine"] == "CYCLES"
+    own = worker.render(1, tmp_path / "own")[-2]
+    # WHEN another engine is asked for THEN that renders, and the picture is another one
+    assert worker.open(path, engine=engine)["engine"].removesuffix("_NEXT") == f"BLENDER_{engine.upper()}"
+    other = worker.render(1, tmp_path / "other")[-2]
+    pictures = [Path(written["outputs"][0]["path"]).read_bytes() for written in (own, other)]
+    assert pictures[0] != pictures[1]
+    # AND the next file is rendered as it is again
+    assert worker.open(path)["engine"] == "CYCLES"
 
 
 def test_scenes(worker: Any, scenes: Path) -> None:
@@ -178,7 +195,8 @@ PARENT = """
 import json, subprocess, sys
 worker = subprocess.Popen(sys.argv[1:-1], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 blend, folder = sys.argv[-1].split("|")
-open_it = {"command": "open", "path": blend, "scene": None, "tree": "", "roots": [], "gpu": None, "scripts": False}
+open_it = {"command": "open", "path": blend, "scene": None, "tree": "", "roots": [], "gpu": None, "scripts": False,
+           "engine": None}
 for command in [open_it, {"command": "render", "frame": 1, "folder": folder, "draft": False}]:
     worker.stdin.write(json.dumps(command) + "\\n")
     worker.stdin.flush()

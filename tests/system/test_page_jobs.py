@@ -150,7 +150,9 @@ def test_a_zip_is_unpacked(page: Browserless, scene: Scene) -> None:
     assert page.until_over(job["job"])["state"] == "done"
 
 
-@pytest.mark.parametrize("wrong", [{"job": "shot"}, {"priority": 11}, {"title": "two\nlines"}, {"scene": "s" * 1001}])
+@pytest.mark.parametrize(
+    "wrong", [{"job": "shot"}, {"priority": 11}, {"title": "two\nlines"}, {"scene": "s" * 1001}, {"engine": "luxcore"}]
+)
 def test_a_job_that_makes_no_sense_gets_a_sentence(node: NodeProcess, wrong: dict[str, object]) -> None:
     wanted = {"upload": "0" * 32, "blend": "shot.blend", "frames": "1", **wrong}
     answer = Browserless(node).ask("POST", "/api/jobs", wanted)

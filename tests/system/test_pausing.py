@@ -121,8 +121,9 @@ def test_the_command_line_pauses_and_orders(node: NodeProcess, scene: Scene, tmp
     assert not page.get(f"/api/jobs/{one}")["paused"]
     assert f"comes before shot.blend ({one[:8]})" in say("move", two[:8], "--before", one[:8])
     say("priority", first[:8], "-3")
-    lowest = say("submit", scene(), "--priority", "-9", "--no-wait").strip()
-    assert page.get(f"/api/jobs/{lowest}")["priority"] == -9
+    lowest = say("submit", scene(), "--priority", "-9", "--engine", "workbench", "--no-wait").strip()
+    known = page.get(f"/api/jobs/{lowest}")
+    assert (known["priority"], known["engine"]) == (-9, "workbench")
     page.post(f"/api/jobs/{lowest}/cancel")
     highest = page.submit(upload, priority=7)
     assert highest["priority"] == 7

@@ -4,6 +4,7 @@
 import enum
 from dataclasses import dataclass
 
+from ..engine import Engine
 from ..frame_order import FrameOrder
 from ..frame_range import parse_frames
 from .checks import check_id, check_line, check_priority, check_text
@@ -51,6 +52,8 @@ class JobSpec:
     """Render a job's only frame in parts on several slots, where that gives the same picture."""
     priority: int = 0
     """-10 to 10, higher ones first; only the node's owner gives more than 0."""
+    engine: Engine | None = None
+    """Instead of the scene's own."""
 
     def __post_init__(self) -> None:
         check_id(self.job)

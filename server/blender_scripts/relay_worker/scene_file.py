@@ -17,29 +17,58 @@ from .remap import remap
 
 _MISSING_ENGINE = re.compile(r"Engine '(.*?)' not available for scene '(.*?)' \(an add-on")
 
+ENGINES = {
+    "cycles": ("CYCLES",),
+    "eevee": ("BLENDER_EEVEE_NEXT", "BLENDER_EEVEE"),  # The first only from 4.2 to 4.5.
+    "workbench": ("BLENDER_WORKBENCH",),
+}
+"""Blender's names for engines that can be asked for instead of the scene's own."""
+
 
 def open_scene(
-    path: str, name: str | None, tree: str = "", roots: Sequence[str] = (), scripts: bool = False
+    path: str,
+    name: str | None,
+    tree: str = "",
+    roots: Sequence[str] = (),
+    scripts: bool = False,
+    engine: str | None = None,
 ) -> bpy.types.Scene:
     """Open the file and make `name` (None: its active scene) the scene that renders. Raises Failure, always fatal.
 
     `tree` is the folder of the job's mirror that the file lies in, `roots` the artist's folders there; without a tree
-    the file's paths stay as they are. With `scripts` its Python runs.
+    the file's paths stay as they are. With `scripts` its Python runs. `engine`, one of ENGINES, renders instead of the
+    scene's own.
     """
     lead = functools.partial(remap, tree, list(roots)) if tree else None
     chatter = _captured(lambda: _open(path, lead, scripts))
     scene = bpy.context.window.scene if name is None else _local_scene(name)
     if scene is None:
         raise Failure(f'The file has no scene "{name}": choose one that it has, and save again.', fatal=True)
-    for engine, of_scene in _MISSING_ENGINE.findall(chatter):
-        if of_scene == scene.name:  # Blender would go on with EEVEE.
-            raise Failure(
-                f'The scene "{scene.name}" renders with {engine}, which the node\'s Blender {bpy.app.version_string} '
-                "does not have: choose another engine, or install that one there.",
-                fatal=True,
-            )
+    for missing, of_scene in _MISSING_ENGINE.findall(chatter):
+        if of_scene == scene.name and engine is None:  # Blender would go on with EEVEE.
+            raise _lacking(f'The scene "{scene.name}" renders with {missing}')
     bpy.context.window.scene = scene
+    if engine is not None:
+        _set_engine(scene, engine)
     return scene
+
+
+def _set_engine(scene: bpy.types.Scene, engine: str) -> None:
+    for name in ENGINES[engine]:
+        try:
+            scene.render.engine = name  # type: ignore[assignment]  # typed for one version's names
+        except TypeError:  # What this Blender has depends on its version, and on how it was built.
+            continue
+        return
+    raise _lacking(f"{engine.capitalize()} was asked for")
+
+
+def _lacking(what: str) -> Failure:
+    return Failure(
+        f"{what}, which the node's Blender {bpy.app.version_string} does not have: choose another engine, or install"
+        " that one there.",
+        fatal=True,
+    )
 
 
 def missing_files() -> str | None:

@@ -35,7 +35,7 @@ class Session:
 
     def __init__(self, lines: Lines) -> None:
         self._lines = lines
-        self._opened: tuple[str, str | None, str, list[str], bool] | None = None
+        self._opened: tuple[str, str | None, str, list[str], bool, str | None] | None = None
         self._encoding: bool | None = None
         self._device = ""
         self._frame: int | None = None
@@ -62,7 +62,7 @@ class Session:
         try:
             match command["command"]:
                 case "open":
-                    self._open(*(command[name] for name in ("path", "scene", "tree", "roots", "gpu", "scripts")))
+                    self._open(**{name: value for name, value in command.items() if name != "command"})
                 case "render":
                     self._render(command["frame"], Path(command["folder"]), command["draft"])
                 case "part":
@@ -86,12 +86,24 @@ class Session:
         except RenderWhole as reason:
             self._lines.emit("whole", frame=self._frame, reason=str(reason))
 
-    def _open(self, path: str, name: str | None, tree: str, roots: list[str], gpu: str | None, scripts: bool) -> None:
+    def _open(
+        self,
+        path: str,
+        scene: str | None,
+        tree: str,
+        roots: list[str],
+        gpu: str | None,
+        scripts: bool,
+        engine: str | None,
+    ) -> None:
         self._opened = self._encoding = None
-        scene = open_scene(path, name, tree, roots, scripts)
-        self._device, notice = devices.prepare(scene, gpu)
+        opened = open_scene(path, scene, tree, roots, scripts, engine)
+        self._device, notice = devices.prepare(opened, gpu)
         blocked = None if scripts else blocked_scripts()
-        self._opened = path, name, tree, roots, scripts
+        self._opened = path, scene, tree, roots, scripts, engine
+        self._tell_opened(opened, [notice, missing_files(), missing_sound(opened), blocked])
+
+    def _tell_opened(self, scene: bpy.types.Scene, notices: Sequence[str | None]) -> None:
         self._lines.emit(
             "opened",
             scene=scene.name,
@@ -103,7 +115,7 @@ class Session:
             frame_step=scene.frame_step,
             frame_current=scene.frame_current,
             device=self._device,
-            notices=[text for text in (notice, missing_files(), missing_sound(scene), blocked) if text],
+            notices=[text for text in notices if text],
         )
 
     def _render(self, frame: int, folder: Path, draft: bool, parts: Sequence[Path] = ()) -> None:

@@ -4,6 +4,9 @@
 import { ask } from "./api.js";
 import { h, iconButton } from "./dom.js";
 
+/** As people write it: BLENDER_EEVEE_NEXT is Eevee. */
+const engineName = (name) => name.replace("BLENDER_", "").replace("_NEXT", "").toLowerCase().replace(/^./, (letter) => letter.toUpperCase());
+
 /** @param {object} upload what the node says of it @param {(job: object) => void} begun @param {() => void} left without a job */
 export function openForm(upload, begun, left) {
   let job = null;
@@ -12,6 +15,7 @@ export function openForm(upload, begun, left) {
   const scene = h("select", { id: "scene", onchange: () => facts() });
   const frames = h("input", { id: "frames", type: "text", required: true, spellcheck: false, autocomplete: "off", "aria-describedby": "frames-help" });
   const order = h("select", { id: "order" }, h("option", { value: "sequence" }, "One after the other"), h("option", { value: "spread" }, "Spread over the shot"));
+  const engine = h("select", { id: "engine" });
   const draft = h("input", { id: "draft", type: "checkbox", checked: true });
   const about = h("dl", { class: "facts" });
   const lacks = h("div");
@@ -24,7 +28,7 @@ export function openForm(upload, begun, left) {
       field("File", blend), field("Scene", scene),
       field("Frames", frames, h("p", { id: "frames-help", class: "quiet" }, "As 1-48, 1-10,20 or 1-100x2"), h("div", { class: "row" },
         h("button", { type: "button", onclick: () => fill(range()) }, "The scene's range"), h("button", { type: "button", onclick: () => fill(String(current()?.frame_current ?? 1)) }, "Current frame"))),
-      field("Order", order),
+      field("Engine", engine), field("Order", order),
       h("div", { class: "row" }, draft, h("label", { for: "draft" }, "Begin with a draft, where that costs little")),
       about, lacks, wrong, h("div", { class: "row end" }, go)));
 
@@ -44,9 +48,12 @@ export function openForm(upload, begun, left) {
 
   function facts() {
     const { text, missing, version } = blends[blend.value], shown = current();
+    const own = shown === null ? "" : engineName(shown.engine);
+    engine.replaceChildren(h("option", { value: "" }, own ? `${own}, as the scene has it` : "As the scene has it"),
+      ...["Cycles", "Eevee", "Workbench"].filter((name) => name !== own).map((name) => h("option", { value: name.toLowerCase() }, name)));
     const fact = (name, value) => [h("dt", {}, name), h("dd", {}, value)];
     about.replaceChildren(...(shown ? [
-      ...fact("Engine", shown.engine.replace("BLENDER_", "").toLowerCase().replace(/^./, (letter) => letter.toUpperCase()) + (shown.samples === null ? "" : `, ${shown.samples} samples`)),
+      ...(shown.samples === null ? [] : fact("Samples", String(shown.samples))),
       ...fact("Picture", `${shown.width} × ${shown.height}, ${shown.format.replaceAll("_", " ").toLowerCase()}`),
       ...fact("Speed", `${Number(shown.fps.toFixed(3))} frames a second`),
       ...fact("Saved by", `Blender ${version}`)] : []));
@@ -66,7 +73,7 @@ export function openForm(upload, begun, left) {
     try {
       job = await ask("POST", "/api/jobs", {
         upload: upload.upload, blend: blends[blend.value].blend, scene: current() && !current().active ? current().name : null,
-        frames: frames.value.trim(), order: order.value, current: current()?.frame_current ?? null, draft: draft.checked,
+        frames: frames.value.trim(), order: order.value, engine: engine.value || null, current: current()?.frame_current ?? null, draft: draft.checked,
       });
       dialog.close();
       begun(job);

@@ -367,7 +367,7 @@ class JobPage {
     }
     this._head.show(job);
     if (document.activeElement !== this._priority) this._priority.value = job.priority;
-    this._facts.textContent = [job.blender && `Blender ${job.blender}`, job.device, `frames ${job.frames}`, `sent ${new Date(job.created * 1000).toLocaleString()}`].filter(Boolean).join(", ");
+    this._facts.textContent = [job.blender && `Blender ${job.blender}`, job.device, job.engine && `with ${job.engine}`, `frames ${job.frames}`, `sent ${new Date(job.created * 1000).toLocaleString()}`].filter(Boolean).join(", ");
     const frames = state.frames.get(this._job);
     if (!frames) return;
     this._gallery.show(frames);

@@ -238,9 +238,15 @@ def test_a_form_that_was_closed_can_be_opened_again(page: Page, api: Browserless
     page.get_by_role("button", name="Close").click()
     page.get_by_label("Files to render").set_input_files([scene()])
     expect(heading).to_be_visible()
-    # WHEN it is rendered
+    # WHEN it is rendered, with another engine than its own
+    expect(page.get_by_label("Engine").locator("option")).to_have_text(
+        ["Cycles, as the scene has it", "Eevee", "Workbench"]
+    )
+    page.get_by_label("Frames", exact=True).fill("1")
+    page.get_by_label("Engine").select_option("workbench")
     page.get_by_role("dialog").get_by_role("button", name="Render", exact=True).click()
     expect(state(page, "done")).to_be_visible()
+    expect(page.get_by_text("with workbench")).to_be_visible()
     # THEN the page speaks of it no more
     page.get_by_role("link", name="Jobs", exact=True).click()
     expect(page.get_by_role("list", name="Jobs").get_by_text("shot.blend")).to_be_visible()

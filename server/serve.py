@@ -196,8 +196,8 @@ def _make_site(options: Options, port: int, handlers: Handlers, audience: Everyb
 
 def _make_node(options: Options, audience: Everybody, clients: Clients) -> Node:
     """Open what is in the data folder: first the list of jobs, which keeps every other node out."""
-    folders = JobFolders(options.data, options.gallery_limit)
     jobs = JobStore(options.data / DATABASE)
+    folders = JobFolders(options.data, options.gallery_limit)
     log_to_file(options.log_file)
     books = Books(jobs, folders, audience)
     store = Store(options.data / "store", options.store_limit)

@@ -62,9 +62,14 @@ class Gallery:
             return
         try:
             target = self._place(job, _small(frame))
-            target.write_bytes(jpeg)
         except OSError:
             return  # A frame without a small picture is no reason to trouble anybody.
+        try:
+            target.write_bytes(jpeg)
+        except OSError:
+            with contextlib.suppress(OSError):
+                target.unlink()  # Half of one is, and it is in the way of what the disk is full of.
+            return
         self._count(job, len(jpeg))
 
     def find(self, job: str, name: str) -> Path | None:
@@ -105,9 +110,9 @@ class Gallery:
         for folder in self._root.iterdir() if self._root.is_dir() else ():
             held = found[folder.name] = _Held()
             for name in self.names(folder.name):
-                status = (folder / name).stat()
-                held.size += status.st_size
-                held.began = min(held.began, status.st_mtime)
+                size, made = _status(folder / name)
+                held.size += size
+                held.began = min(held.began, made)
         self._jobs = dict(sorted(found.items(), key=lambda item: item[1].began))
         self.size = sum(held.size for held in found.values())
 
@@ -133,9 +138,8 @@ class Gallery:
 
     def _look_up(self, job: str) -> bool:
         """Whether there is anything left of a job to delete."""
-        files = [(self._root / job / name) for name in self.names(job)]
-        files.sort(key=lambda path: path.stat().st_mtime, reverse=True)
-        self._leaving = [path.name for path in files]
+        folder = self._root / job
+        self._leaving = sorted(self.names(job), key=lambda name: _status(folder / name)[1], reverse=True)
         return bool(self._leaving)
 
     def _delete(self, job: str, name: str) -> bool:
@@ -160,6 +164,15 @@ class Gallery:
             self.size -= held.size
         with contextlib.suppress(OSError):
             (self._root / job).rmdir()
+
+
+def _status(path: Path) -> tuple[int, float]:
+    """Return (size in bytes, when it was made, in seconds since the epoch); zeros for what has just been deleted."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return 0, 0.0
+    return status.st_size, status.st_mtime
 
 
 def _small(frame: int) -> str:

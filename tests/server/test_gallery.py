@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from server.gallery import Gallery
+from tests.conftest import SmallDisk
 
 ONE, OTHER = "1" * 32, "2" * 32
 
@@ -115,6 +116,15 @@ def test_no_room_for_a_picture_is_no_reason_to_trouble_anybody(tmp_path: Path) -
     # THEN they are not there, nor counted, and the disk has its room back
     assert (gallery.size, gallery.find(ONE, "0-0.png"), gallery.find_small(ONE, 1)) == (0, None, None)
     assert gallery.make_way(1000) == 0
+
+
+def test_half_a_small_picture_is_none(small_disk: SmallDisk) -> None:
+    gallery = Gallery(small_disk("64k") / "gallery", 1 << 20)
+    gallery.keep_small(ONE, 1, b"j" * (100 << 10))
+    assert (gallery.find_small(ONE, 1), gallery.size) == (None, 0)
+    # And it is none in the way of the next
+    gallery.keep_small(ONE, 2, b"j" * (30 << 10))
+    assert gallery.find_small(ONE, 2) is not None
 
 
 def test_files_that_somebody_has_deleted_do_not_hold_it_up(tmp_path: Path) -> None:

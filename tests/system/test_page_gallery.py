@@ -3,6 +3,8 @@
 
 import io
 import shutil
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 
 from server.blenders import Blender
 from tests.conftest import SmallDisk
-from tests.system.harness import ClientProcess, NodeProcess, Scene, StartClient, StartNode
+from tests.system.harness import ROOT, ClientProcess, NodeProcess, Scene, StartClient, StartNode
 from tests.system.page import Browserless, Follower, guest_of
 
 JPEG = b"\xff\xd8\xff"
@@ -113,6 +115,20 @@ def test_an_owner_may_want_no_gallery(
     assert not (node.data / "gallery").exists()
     assert list((node.data / "jobs").iterdir()) == []
     assert Browserless(node).get(f"/api/jobs/{job}/frames/1")["outputs"] == []
+
+
+def test_a_node_that_may_not_run_deletes_no_pictures(
+    node: NodeProcess, page: Browserless, client: ClientProcess, scene: Scene, tmp_path: Path
+) -> None:
+    # GIVEN a node with a picture
+    job = client.render(scene(), tmp_path / "frames", "1")
+    client.until_state(job, "done")
+    # WHEN another is started over its folder, which would keep none
+    command = [sys.executable, "-m", "server", "--listen", "127.0.0.1:0", "--data", str(node.data), "--gallery", "0"]
+    done = subprocess.run(command, cwd=ROOT, env=node.environment, capture_output=True, text=True, check=False)
+    # THEN it is refused, and the picture is there
+    assert done.returncode != 0
+    assert page.ask("GET", f"/api/jobs/{job}/frames/1/picture").status == 200
 
 
 def test_the_gallery_makes_way_when_the_disk_is_needed(

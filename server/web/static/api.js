@@ -10,13 +10,13 @@ export class Refused extends Error {
   }
 }
 
-/** Ask; return what it says. Throws Refused with the node's sentence, TypeError when it is not there. */
+/** Ask; return what it says. Throws Refused with the node's sentence, TypeError with ours when it is not there. */
 export async function ask(method, path, body) {
   const answer = await fetch(path, {
     method,
     headers: body === undefined ? {} : { "content-type": "application/json" },
     body: body === undefined ? undefined : JSON.stringify(body),
-  });
+  }).catch(() => { throw new TypeError("The node does not answer: try again when the page is connected."); });
   return read(answer);
 }
 

@@ -80,7 +80,6 @@ export class NodePage {
     const [manages, scripts] = [each.manages, each.scripts].map((checked) => h("input", { type: "checkbox", checked }));
     const wrong = h("p", { class: "wrong", role: "alert" });
     const save = async (event) => {
-      if (event.submitter?.value === "no") return;
       event.preventDefault();
       try {
         this._state.clients = await ask("PATCH", `/api/clients/${each.client}`, { name: name.value, quota: quota.value.trim(), manages: manages.checked, scripts: scripts.checked });
@@ -91,13 +90,13 @@ export class NodePage {
       }
     };
     const dialog = h("dialog", { class: "small", "aria-label": `Change ${each.name}`, onclose: () => dialog.remove() },
-      h("form", { method: "dialog", onsubmit: save },
+      h("form", { onsubmit: save },
         h("div", { class: "field" }, h("label", { for: "client-name" }, "Name"), name),
         h("div", { class: "field" }, h("label", { for: "client-quota" }, "Quota, such as jobs=20,slots=2"), quota),
         h("p", {}, h("label", {}, manages, " Trusted: sees and stops everybody's jobs, lets others in, has no quota")),
         h("p", {}, h("label", {}, scripts, " The Python in its files runs")),
         wrong,
-        h("div", { class: "row end" }, h("button", { value: "no", formNoValidate: true }, "Leave it"), h("button", { value: "yes", class: "primary" }, "Save"))));
+        h("div", { class: "row end" }, h("button", { type: "button", onclick: () => dialog.close() }, "Leave it"), h("button", { class: "primary" }, "Save"))));
     document.body.append(dialog);
     dialog.showModal();
   }

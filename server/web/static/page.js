@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The page as a whole: what is shown where, and what happens when something does.
 
-import { ask, follow, preview } from "./api.js";
+import { ask, follow, preview, Refused } from "./api.js";
 import { complain, confirmed, h, icon, iconButton, refill, say } from "./dom.js";
 import { openForm } from "./form.js";
 import { Gallery } from "./gallery.js";
@@ -138,9 +138,10 @@ class JobsPage {
       try {
         offer(await ask("POST", `/api/uploads/${upload.upload}/complete`, {}));
       } catch (error) {
+        complain(error.message);
+        if (!(error instanceof Refused)) return; // The node is away: what it has is still there.
         forgetKept(upload.upload);
         note.remove();
-        complain(error.message);
       }
     };
     const note = h("div", { class: "warning row" },

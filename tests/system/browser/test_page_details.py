@@ -191,7 +191,7 @@ def test_what_a_client_may_is_changed(page: Page, api: Browserless) -> None:
     # AND takes what makes sense
     form.get_by_label("Quota, such as").fill("jobs=3")
     form.get_by_label("Trusted").check()
-    form.get_by_role("button", name="Save").click()
+    form.get_by_label("Quota, such as").press("Enter")
     expect(form).to_have_count(0)
     expect(page.get_by_text("Anna (trusted)")).to_be_visible()
     (known,) = (each for each in api.get("/api/clients")["clients"] if each["client"] == anna)
@@ -232,6 +232,11 @@ def test_a_form_that_was_closed_can_be_opened_again(page: Page, api: Browserless
     for _ in range(2):
         expect(page.get_by_text("shot.blend is on the node, and was not rendered yet.")).to_be_visible()
         page.reload()
+    # AND keeps saying so when the node cannot be asked
+    page.route("**/complete", lambda route: route.abort())
+    page.get_by_role("button", name="Render shot.blend").click()
+    expect(page.get_by_text("The node does not answer")).to_be_visible()
+    page.unroute("**/complete")
     # AND opens the form again, by a button or by the same file
     page.get_by_role("button", name="Render shot.blend").click()
     expect(heading).to_be_visible()

@@ -33,6 +33,8 @@ SCROLL_LONGEST = Measure("The longest of them", "ms", "at rest", limit=100.0)
 UPLOAD = Measure("Node's memory over rest while 2 GB come from a browser", "MB", "a limit", limit=100.0)
 UPLOAD_RATE = Measure("Those 2 GB, sent: seconds", "ratio", "a copy on this disk")
 
+VISITS = 5
+"""A round; the first of all waits for the browser, too."""
 OPEN_PAGES = 100
 EVENTS = 30
 LOOK_S = 15.0
@@ -83,7 +85,7 @@ def load(blender: Blender, folder: Path, rounds: int) -> Iterator[Measure]:
     weights, times = [], []
     with _node(blender, folder) as (_, api), _browser() as browser:
         _submitted(api, blender, folder, "1")
-        for _ in range(max(3, rounds)):
+        for _ in range(VISITS * rounds):
             context = browser.new_context()
             page = context.new_page()
             began = time.perf_counter()
